@@ -1,0 +1,154 @@
+"""A cohort: images, labels, patients and folds. Real and synthetic cohorts share the format.
+
+    manifest.csv   one row an image: sample,patient,eye,image,mask,origin,fold, one 0/1 column a label, and for synthetic
+                   images label_source, the real sample whose labels they carry
+    cohort.json    what is true of all of them
+"""
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from medsynth.artifacts import files
+from medsynth.errors import BadData
+
+MANIFEST, FACTS, IMAGES, MASKS = "manifest.csv", "cohort.json", "images", "masks"
+FIXED_COLUMNS = ("sample", "patient", "eye", "image", "mask", "origin", "fold")
+SOURCE_COLUMN = "label_source"
+NO_FOLD = -1  # synthetic samples belong to no fold: they may never be tested on
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One image with its labels."""
+
+    sample: str  # its name: unique, safe as a file name
+    patient: str
+    image: Path
+    labels: tuple[int, ...]  # 0 or 1, in the order of Facts.labels
+    eye: str = ""  # "" where the cohort has no eyes
+    mask: Path | None = None
+    origin: str = "real"  # or "synthetic"
+    fold: int = NO_FOLD
+    label_source: str = ""  # of a synthetic sample: the real one whose labels it carries
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What is true of every image of a cohort."""
+
+    labels: tuple[str, ...]
+    one_class: bool  # exactly one label is 1 in every row
+    ordinal: bool = False  # the classes are grades, in the order of `labels`
+    channels: int = 3  # 1 is grey
+    image_size: int  # pixels a side
+    folds: int = 1  # fold numbers 0 to folds - 1 are tested
+    selection: dict[str, tuple[str, ...]] = field(default_factory=dict)  # fold -> patients held out of its training part
+    crop: str = ""  # how a picture became a square, in words
+    mirror: bool = False  # a mirrored image is as plausible as the image
+    has_patients: bool = True  # False: every image was taken for a patient of its own
+    source: str = ""  # name of the file or folder it was read from
+    notes: tuple[str, ...] = ()  # what a reader of results has to know, in sentences
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Samples that share one set of facts. A fold splits it into three parts that have no patient in common."""
+
+    facts: Facts
+    samples: tuple[Sample, ...]
+
+    def training(self, fold: int) -> "Cohort":
+        """What anything of this fold may learn from."""
+        held_out = set(self.facts.selection.get(str(fold), ()))
+        return self._part(s for s in self.samples if s.fold != fold and s.patient not in held_out)
+
+    def selection(self, fold: int) -> "Cohort":
+        """Patients outside the tested fold on which a choice may be made: a checkpoint, a threshold."""
+        held_out = set(self.facts.selection.get(str(fold), ()))
+        return self._part(s for s in self.samples if s.fold != fold and s.patient in held_out)
+
+    def testing(self, fold: int) -> "Cohort":
+        """The patients that nothing of this fold may see before the end. Only ever real samples."""
+        return self._part(s for s in self.samples if s.fold == fold and s.origin == "real")
+
+    def patients(self) -> list[str]:
+        return sorted({s.patient for s in self.samples})
+
+    def patients_hash(self) -> str:
+        """The mark of a set of patients, as it is kept in `trained_on`."""
+        return patients_hash(self.patients())
+
+    def counts(self) -> dict[str, int]:
+        """Positive images of each label."""
+        return {name: sum(s.labels[i] for s in self.samples) for i, name in enumerate(self.facts.labels)}
+
+    def _part(self, samples: Iterable[Sample]) -> "Cohort":
+        return replace(self, samples=tuple(samples))
+
+
+def patients_hash(patients: Iterable[str]) -> str:
+    return hashlib.sha256(json.dumps(sorted(set(patients))).encode()).hexdigest()
+
+
+def save(folder: Path, cohort: Cohort) -> None:
+    """Write the manifest and the facts. Image paths are written relative to `folder`."""
+    synthetic = any(s.origin == "synthetic" for s in cohort.samples)
+    check(cohort.samples)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*FIXED_COLUMNS, *cohort.facts.labels, *([SOURCE_COLUMN] if synthetic else [])])
+    for s in cohort.samples:
+        image, mask = (str(p.relative_to(folder).as_posix()) if p else "" for p in (s.image, s.mask))
+        row = [s.sample, s.patient, s.eye, image, mask, s.origin, s.fold if s.fold != NO_FOLD else "", *s.labels]
+        writer.writerow([*row, *([s.label_source] if synthetic else [])])
+    files.write_text(folder / MANIFEST, text.getvalue())
+    files.write_json(folder / FACTS, asdict(cohort.facts))
+
+
+def load(folder: Path) -> Cohort:
+    """Read a cohort back. Raises BadData where the manifest leaks between folds."""
+    known = files.read_json(folder / FACTS)
+    known["selection"] = {fold: tuple(patients) for fold, patients in known["selection"].items()}
+    facts = Facts(**known | {name: tuple(known[name]) for name in ("labels", "notes")})
+    with (folder / MANIFEST).open(newline="", encoding="utf-8") as file:
+        samples = tuple(_sample(folder, row, facts.labels) for row in csv.DictReader(file))
+    check(samples)
+    return Cohort(facts, samples)
+
+
+def _sample(folder: Path, row: dict[str, str], labels: tuple[str, ...]) -> Sample:
+    return Sample(
+        sample=row["sample"],
+        patient=row["patient"],
+        eye=row["eye"],
+        image=folder / row["image"],
+        mask=folder / row["mask"] if row["mask"] else None,
+        origin=row["origin"],
+        fold=int(row["fold"]) if row["fold"] else NO_FOLD,
+        labels=tuple(int(row[name]) for name in labels),
+        label_source=row.get(SOURCE_COLUMN, ""),
+    )
+
+
+def check(samples: Iterable[Sample]) -> None:
+    """Refuse a cohort that would leak between folds or that has two samples of one name."""
+    fold_of: dict[str, int] = {}
+    names: set[str] = set()
+    for s in samples:
+        if s.sample in names:
+            raise BadData(f"the sample {s.sample} is there twice", hint="medsynth ingest --force")
+        names.add(s.sample)
+        if s.origin == "synthetic":
+            if s.fold != NO_FOLD:
+                raise BadData(f"the synthetic sample {s.sample} is in fold {s.fold}: it could be tested on")
+            continue
+        if fold_of.setdefault(s.patient, s.fold) != s.fold:
+            raise BadData(
+                f"patient {s.patient} is in folds {fold_of[s.patient]} and {s.fold}",
+                hint="every image of a patient belongs to one fold: check the patient column, then medsynth ingest --force",
+            )

@@ -1,0 +1,31 @@
+"""log.jsonl: one JSON object a line, written while a model trains."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+LOG = "log.jsonl"
+
+
+def append(folder: Path, entry: dict[str, Any]) -> None:
+    with (folder / LOG).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(entry, allow_nan=False) + "\n")
+
+
+def load(folder: Path) -> list[dict[str, Any]]:
+    """Every whole line; a line cut off by a kill is dropped."""
+    entries = []
+    for line in (folder / LOG).read_text(encoding="utf-8").splitlines() if (folder / LOG).is_file() else []:
+        try:
+            entries.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return entries
+
+
+def rewind(folder: Path, step: int) -> None:
+    """Forget what was logged after `step`, because training goes on from there."""
+    from medsynth.artifacts import files
+
+    kept = [entry for entry in load(folder) if entry.get("step", 0) <= step]
+    files.write_text(folder / LOG, "".join(json.dumps(entry) + "\n" for entry in kept))

@@ -1,0 +1,51 @@
+"""What a classifier said of each tested image: sample,patient,eye,fold, then for each label the truth and the probability."""
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from medsynth.artifacts import files
+from medsynth.artifacts.cohort import Cohort
+
+PREDICTIONS = "predictions.csv"
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Rows in the order of the file. `truth` and `probability` are (image, label)."""
+
+    samples: list[str]
+    patients: list[str]
+    eyes: list[str]
+    labels: list[str]
+    truth: np.ndarray
+    probability: np.ndarray
+
+
+def save(folder: Path, cohort: Cohort, fold: int, probability: np.ndarray) -> None:
+    """`probability` is (image, label), in the order of `cohort.samples`."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    columns = [column for name in cohort.facts.labels for column in (f"true.{name}", f"probability.{name}")]
+    writer.writerow(["sample", "patient", "eye", "fold", *columns])
+    for s, row in zip(cohort.samples, probability, strict=True):
+        pairs = [cell for true, p in zip(s.labels, row, strict=True) for cell in (true, f"{p:.6f}")]
+        writer.writerow([s.sample, s.patient, s.eye, fold, *pairs])
+    files.write_text(folder / PREDICTIONS, text.getvalue())
+
+
+def load(folder: Path) -> Predictions:
+    with (folder / PREDICTIONS).open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    values = np.array([[float(cell) for cell in row[4:]] for row in rows]).reshape(len(rows), -1)
+    return Predictions(
+        samples=[row[0] for row in rows],
+        patients=[row[1] for row in rows],
+        eyes=[row[2] for row in rows],
+        labels=[column.removeprefix("true.") for column in header[4::2]],
+        truth=values[:, 0::2].astype(int),
+        probability=values[:, 1::2],
+    )

@@ -1,0 +1,37 @@
+"""Numbers that a stage found: flat JSON, name -> {value, n, unit, ...}. The report reads nothing else."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from medsynth.artifacts import files
+
+SCORES = "scores.json"
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number and what it stands on."""
+
+    value: float
+    n: int | None = None  # how many things it was measured on
+    unit: str | None = None  # what one of them is: image, eye, patient, label
+    ci_low: float | None = None
+    ci_high: float | None = None
+    seed: int | None = None
+    extractor: str | None = None
+
+
+def save(folder: Path, scores: Mapping[str, Score]) -> None:
+    """A score that is not a finite number (a label with no positives, say) is left out, never written as NaN."""
+    table = {
+        name: {key: value for key, value in asdict(score).items() if value is not None}
+        for name, score in scores.items()
+        if math.isfinite(score.value)
+    }
+    files.write_json(folder / SCORES, table)
+
+
+def load(folder: Path) -> dict[str, Score]:
+    return {name: Score(**fields) for name, fields in files.read_json(folder / SCORES).items()}

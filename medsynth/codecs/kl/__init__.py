@@ -1,0 +1,1 @@
+"""A variational autoencoder with continuous latents (Rombach et al. 2022; diffusers' AutoencoderKL)."""

@@ -1,0 +1,32 @@
+"""Settings of the kl codec."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from medsynth.settings import Fitting, Positive
+
+
+class Config(Fitting):
+    """Settings of the kl codec."""
+
+    kind: Literal["kl"] = "kl"
+    """A variational autoencoder with continuous latents."""
+    factor: Literal[2, 4, 8, 16] = 4
+    """Pixels per latent cell, a side."""
+    channels: Positive = 4
+    """Channels of the latent."""
+    width: Positive = 32
+    """Channels of the autoencoder's first level; the lower levels have twice as many."""
+    blocks: Positive = 1
+    """Residual blocks a level."""
+    kl_weight: Annotated[float, Field(ge=0)] = 1e-6
+    """Weight of the Kullback-Leibler term against the reconstruction error of a pixel."""
+    weights: str | None = None
+    """Import this local folder (config.json and safetensors, diffusers' format) instead of training."""
+
+    steps: Positive = 1500
+    batch_size: Positive = 16
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    schedule: Literal["constant", "cosine"] = "cosine"
+    ema: Annotated[float, Field(ge=0, le=1)] = 0.995

@@ -1,0 +1,1 @@
+"""Sources, images and folds: from the files of a clinic to arrays."""

@@ -1,0 +1,78 @@
+"""The processes of one command, as `torchrun` starts them. One process, when it was not used.
+
+Nothing is launched here: rank and world size are read from the environment that torchrun sets.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+
+@dataclass(frozen=True)
+class World:
+    """Which of how many processes this is."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+    def share(self, batch_size: int) -> range:
+        """The rows of a global batch that belong to this process: as even as it goes, in order."""
+        return range(batch_size * self.rank // self.size, batch_size * (self.rank + 1) // self.size)
+
+    def agree(self, value: Any) -> Any:
+        """The first process's value, in every process. JSON, so that nothing executable travels."""
+        if self.size == 1:
+            return value
+        import torch
+        from torch import distributed
+
+        text = json.dumps(value).encode() if self.is_first else b""
+        length = torch.tensor([len(text)])
+        distributed.broadcast(length, 0, group=_control())
+        buffer = torch.frombuffer(bytearray(text), dtype=torch.uint8) if self.is_first else torch.empty(int(length), dtype=torch.uint8)
+        distributed.broadcast(buffer, 0, group=_control())
+        return json.loads(buffer.numpy().tobytes())
+
+    def wait(self) -> None:
+        """Return when every process has come here."""
+        self.agree(None)
+
+
+def world() -> World:
+    """What torchrun says, else one process."""
+    return World(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
+
+
+@contextmanager
+def joined(device: str) -> Iterator[World]:
+    """Join the other processes, if there are any, for as long as the block runs."""
+    here = world()
+    if here.size == 1:
+        yield here
+        return
+    import torch
+    from torch import distributed
+
+    if device == "cuda":
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
+    backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
+    # Ranks other than the first wait while it does what is not shared, which may take hours.
+    distributed.init_process_group(backend, timeout=timedelta(days=7))
+    try:
+        yield here
+    finally:
+        distributed.destroy_process_group()
+
+
+def _control() -> Any:
+    from torch import distributed
+
+    return distributed.group.WORLD

@@ -1,0 +1,71 @@
+"""Random numbers that belong to rows, so that no row depends on the batch, the worker or the process it is in.
+
+Everything that is random in training or sampling is asked of a `Draws`. It has two forms: `step_draws` for a training
+step, where the numbers of the whole global batch are drawn in one go and each process keeps its own rows, and
+`row_draws` for sampling, where each row has a seed of its own.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Draws(Protocol):
+    """A source of random numbers for `rows` rows."""
+
+    @property
+    def rows(self) -> int: ...
+
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal, (rows, *shape), float32 on the CPU."""
+        ...
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Uniform in [0, 1), (rows, *shape), float32 on the CPU."""
+        ...
+
+
+@dataclass(frozen=True)
+class StepDraws:
+    """Rows `first` to `first + rows` of a global batch of `batch_size`, from one generator."""
+
+    generator: torch.Generator
+    batch_size: int
+    first: int
+    rows: int
+
+    def normal(self, *shape: int) -> Tensor:
+        return torch.randn(self.batch_size, *shape, generator=self.generator)[self.first : self.first + self.rows]
+
+    def uniform(self, *shape: int) -> Tensor:
+        return torch.rand(self.batch_size, *shape, generator=self.generator)[self.first : self.first + self.rows]
+
+
+@dataclass(frozen=True)
+class RowDraws:
+    """One generator a row."""
+
+    generators: list[torch.Generator]
+
+    @property
+    def rows(self) -> int:
+        return len(self.generators)
+
+    def normal(self, *shape: int) -> Tensor:
+        return torch.stack([torch.randn(shape, generator=g) for g in self.generators])
+
+    def uniform(self, *shape: int) -> Tensor:
+        return torch.stack([torch.rand(shape, generator=g) for g in self.generators])
+
+
+def step_draws(seed: int, batch_size: int, *, first: int = 0, rows: int | None = None) -> StepDraws:
+    """The random numbers of one training step; `seed` must depend on the step."""
+    kept = batch_size - first if rows is None else rows
+    return StepDraws(torch.Generator().manual_seed(seed), batch_size, first, kept)
+
+
+def row_draws(seeds: list[int]) -> RowDraws:
+    """The random numbers of rows that each have a seed."""
+    return RowDraws([torch.Generator().manual_seed(seed) for seed in seeds])

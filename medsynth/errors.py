@@ -1,0 +1,41 @@
+"""Every failure a user can repair. Each says what is wrong, and what to type next."""
+
+
+class MedsynthError(Exception):
+    """A failure the user can repair: what is wrong, with the value in it, and the next thing to type."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class BadUsage(MedsynthError):
+    """A flag, a recipe key or a value that cannot be understood."""
+
+    exit_code = 2
+
+
+class BadData(MedsynthError):
+    """The images or labels cannot be used as they are."""
+
+    exit_code = 3
+
+
+class Refused(MedsynthError):
+    """It could be done, but it would leak, contradict what the run holds, or disturb another process."""
+
+    exit_code = 4
+
+
+class MissingStep(MedsynthError):
+    """An earlier step has to be done first; the hint is its command."""
+
+    exit_code = 5
+
+
+class MissingWeights(MedsynthError):
+    """A file of weights is not there or not the right one."""
+
+    exit_code = 6

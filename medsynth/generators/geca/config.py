@@ -1,0 +1,32 @@
+"""Settings of GeCA."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from medsynth.settings import Fitting, Positive, Share
+
+
+class Config(Fitting):
+    """Settings of GeCA."""
+
+    kind: Literal["geca"] = "geca"
+    """A cellular automaton that denoises latents."""
+    size: Literal["tiny", "xs", "s"] = "tiny"
+    """Width of a cell's rule: s and xs as in the paper (13.3 and 2.3 million parameters), tiny for two CPU cores."""
+    codec: str | None = None
+    """Codec whose latents are learnt; left out: the run's codec.kind."""
+    updates: Positive = 12
+    """M, updates of the automaton in one diffusion step."""
+    fire_rate: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Probability with which a cell takes part in an update."""
+    prediction: Literal["epsilon", "v", "x0"] = "v"
+    """What the automaton predicts: the noise (as in the paper), the velocity, or the clean latent."""
+    noise_schedule: Literal["linear", "cosine"] = "linear"
+    """How noise grows over the 1000 diffusion steps."""
+    min_snr: Annotated[float, Field(ge=0)] = 5.0
+    """Gamma of the min-SNR loss weight; 0 weighs every noise level alike, as in the paper."""
+    label_dropout: Literal["whole", "per-label"] = "whole"
+    """What is hidden for classifier-free guidance: all labels at once, for a learned null, or each label alone."""
+    label_dropout_rate: Share = 0.1
+    """How often labels are hidden."""

@@ -1,0 +1,1 @@
+"""Arrays in, numbers out. No files, no torch."""

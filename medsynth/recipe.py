@@ -1,0 +1,291 @@
+"""A recipe: everything one experiment asks for, one section a stage, checked when it is read.
+
+A section whose stage has kinds (codec, generator) names the run's own kind and holds its settings; other kinds live
+beside it in tables of their own:
+
+    [generator]
+    kind = "geca"
+    steps = 2000
+
+    [generator.ldm]
+    steps = 3000
+"""
+
+import json
+import tomllib
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, ValidationError
+
+from medsynth import kinds
+from medsynth.errors import BadUsage
+from medsynth.settings import COSMETIC, STRICT, Fitting, Positive, Share
+
+
+class Ingest(BaseModel):
+    """Where the images are, and how patients are dealt to folds."""
+
+    model_config = STRICT
+
+    source: str = ""
+    """CSV file, MedMNIST .npz or folder of class folders."""
+    image: str | None = None
+    """Column with the image's path; left out: found by its usual names."""
+    patient: str | None = None
+    """Column with the patient's id; left out: found by its usual names."""
+    eye: str | None = None
+    """Column that says which eye; left out: found by its usual names, if there is one."""
+    mask: str | None = None
+    """Column with the path of a lesion mask, if there is one."""
+    label: str | None = None
+    """Column with the class of an image, for one class an image."""
+    labels: tuple[str, ...] = ()
+    """Columns that are 0 or 1, for several labels an image."""
+    every_image_is_a_patient: bool = False
+    """There are no patient ids: take every image for a patient of its own."""
+    image_size: Annotated[int, Field(ge=8, le=1024)] = 64
+    """Pixels a side after cropping and resizing."""
+    crop: Literal["centre", "pad"] = "centre"
+    """How a picture becomes a square: cut the long side about its centre, or pad the short side with black."""
+    mirror: bool = False
+    """A mirrored image is as plausible as the image (fundus: yes, a left eye for a right one; most others: no)."""
+    folds: Annotated[int, Field(ge=1, le=100)] = 5
+    """Folds that patients are dealt to; each is tested once."""
+    selection_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
+    """Share of a fold's training patients on which choices are made; nothing trains on them."""
+    allow_bad: Annotated[int, Field(ge=0)] = 0
+    """How many images may be unreadable."""
+
+
+class Expand(BaseModel):
+    """How synthetic images are drawn."""
+
+    model_config = STRICT
+
+    factor: Positive = 5
+    """Synthetic images for every real training image."""
+    guidance: Annotated[float, Field(ge=0)] = 1.5
+    """Scale of classifier-free guidance; 1 is none."""
+    sampler: Literal["ddpm", "ddim", "dpm++"] = "dpm++"
+    """ddpm: ancestral, with the learned variance, as in the paper; ddim and dpm++ need fewer steps."""
+    sampling_steps: Positive = 25
+    """Diffusion steps from noise to an image."""
+    batch_size: Positive = 64
+    """Images drawn at once; which images are drawn does not depend on it."""
+    updates: Positive | None = None
+    """GeCA: updates in one diffusion step; left out: as many as in training."""
+    inherit: Literal["nothing", "output", "hidden", "both"] = "hidden"
+    """GeCA: the part of a cell's state that a diffusion step leaves to the next (Gene Heredity Guidance)."""
+
+
+class Classify(Fitting):
+    """The ResNet-34 that measures whether synthetic images help."""
+
+    arms: tuple[str, ...] = ()
+    """Training sets to compare; left out: real, real+geometric, synthetic-only and real+<generator> for each expansion."""
+    weights: str | None = None
+    """Start from this local safetensors file instead of from scratch."""
+    evaluate_every: Positive = 50
+    """Steps between two looks at the selection patients; the best look is kept."""
+
+    steps: Positive = 600
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    warmup_steps: Annotated[int, Field(ge=0)] = 50
+    schedule: Literal["constant", "cosine"] = "cosine"
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
+    ema: Share = 0.99
+    preview_every: Annotated[int, Field(ge=0)] = 0
+
+
+SECTIONS: dict[str, Any] = {"ingest": Ingest, "expand": Expand, "classify": Classify}
+FAMILY_OF = {"codec": "codecs", "generator": "generators"}  # sections whose keys depend on their kind
+DEFAULT_KIND = {"codec": "kl", "generator": "geca"}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A section with kinds: the run's own kind, and the settings of every kind that the recipe names."""
+
+    kind: str
+    settings: dict[str, Any]
+
+    def of(self, kind: str, family: str) -> Any:
+        return self.settings.get(kind) or kinds.config(family, kind)()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One experiment."""
+
+    seed: int = 0
+    ingest: Ingest = field(default_factory=Ingest)
+    codec: Chosen = field(default_factory=lambda: Chosen("kl", {}))
+    generator: Chosen = field(default_factory=lambda: Chosen("geca", {}))
+    expand: Expand = field(default_factory=Expand)
+    classify: Classify = field(default_factory=Classify)
+
+    def settings(self, stage: str, kind: str | None = None) -> Any:
+        """The settings of one stage (for a stage with kinds: of one kind); None for a stage that has none."""
+        if stage in FAMILY_OF:
+            chosen: Chosen = getattr(self, stage)
+            return chosen.of(kind or chosen.kind, FAMILY_OF[stage])
+        return getattr(self, stage, None)
+
+    def asked(self, stage: str, kind: str | None = None) -> dict[str, Any]:
+        """The settings that what comes out of a stage depends on."""
+        settings = self.settings(stage, kind)
+        return {} if settings is None else settings.model_dump(mode="json", exclude=set(COSMETIC))
+
+    def codec_of(self, generator: str) -> str:
+        """The kind of codec whose latents a generator learns."""
+        return str(self.settings("generator", generator).codec or self.codec.kind)
+
+
+def load(path: Path, overrides: list[str] | None = None) -> Recipe:
+    """Read a TOML recipe, then apply `section.key=value` overrides. Raises BadUsage."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadUsage(f"the recipe {path} cannot be read: {error.strerror}", hint=f"shipped recipes: {', '.join(shipped())}") from error
+    return parse(text, overrides, name=str(path))
+
+
+def parse(text: str, overrides: list[str] | None = None, *, name: str = "recipe.toml") -> Recipe:
+    """A recipe from TOML text. Raises BadUsage with the place of the slip and the nearest known name."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadUsage(f"{name} is not TOML: {error}") from error
+    for section in FAMILY_OF:
+        _tuck_away(table, section)
+    for override in overrides or []:
+        _override(table, override)
+    return from_table(table)
+
+
+def from_table(table: dict[str, Any]) -> Recipe:
+    """A recipe from tables as TOML gives them. Raises BadUsage."""
+    parts: dict[str, Any] = {}
+    table = {section: {} for section in FAMILY_OF} | table
+    for name, value in table.items():
+        if name == "seed":
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise BadUsage(f"seed = {value!r}, but it must be a whole number")
+            parts[name] = value
+        elif name not in SECTIONS and name not in FAMILY_OF:
+            raise BadUsage(f"the recipe has no section [{name}]", hint=_nearest(name, [*SECTIONS, *FAMILY_OF, "seed"]))
+        elif not isinstance(value, dict):
+            raise BadUsage(f"{name} = {value!r}, but [{name}] is a section", hint=f"set one key of it, as in {name}.KEY=VALUE")
+        elif name in FAMILY_OF:
+            parts[name] = _chosen(name, value)
+        else:
+            parts[name] = _section(name, SECTIONS[name], value)
+    return Recipe(**parts)
+
+
+def dump(recipe: Recipe) -> str:
+    """The recipe as TOML, every key with its documentation above it."""
+    lines = ["# The resolved recipe of this run. `medsynth COMMAND --set section.key=value` changes it.", f"seed = {recipe.seed}"]
+    for name in ("ingest", "codec", "generator", "expand", "classify"):
+        value = getattr(recipe, name)
+        if isinstance(value, Chosen):
+            lines += ["", f"[{name}]", f"kind = {_toml(value.kind)}"]
+            for kind in value.settings:
+                lines += _table(f"{name}.{kind}", value.settings[kind])
+        else:
+            lines += _table(name, value)
+    return "\n".join(lines) + "\n"
+
+
+def shipped() -> list[str]:
+    """Names of the recipes that come with the program."""
+    return sorted(path.stem for folder in _recipe_folders() for path in folder.glob("*.toml"))
+
+
+def locate(name: str) -> Path:
+    """The file of a recipe: a path, or the name of a shipped one. Raises BadUsage."""
+    if Path(name).is_file():
+        return Path(name)
+    for folder in _recipe_folders():
+        if (folder / f"{name}.toml").is_file():
+            return folder / f"{name}.toml"
+    raise BadUsage(f"there is no recipe {name}", hint=_nearest(name, shipped()))
+
+
+def _recipe_folders() -> list[Path]:
+    here = Path(__file__).parent
+    return [folder for folder in (here / "recipes", here.parent / "recipes") if folder.is_dir()]
+
+
+def _tuck_away(table: dict[str, Any], section: str) -> None:
+    """Move the keys of `[generator]` into `[generator.<kind>]`, so that another kind may be chosen without them."""
+    value = table.get(section)
+    if isinstance(value, dict):
+        kind = value.get("kind", DEFAULT_KIND[section])
+        own = {key: value.pop(key) for key in [*value] if key != "kind" and not isinstance(value[key], dict)}
+        value[kind] = value.get(kind, {}) | own
+
+
+def _chosen(section: str, table: dict[str, Any]) -> Chosen:
+    family = FAMILY_OF[section]
+    tables = {key: value for key, value in table.items() if isinstance(value, dict)}
+    own = {key: value for key, value in table.items() if key not in tables}
+    kind = own.pop("kind", DEFAULT_KIND[section])
+    known = kinds.config(family, kind)  # says so when there is no such kind
+    settings = {kind: _section(section, known, tables.pop(kind, {}) | own | {"kind": kind})}
+    for other, value in tables.items():
+        settings[other] = _section(f"{section}.{other}", kinds.config(family, other), value)
+    return Chosen(kind, settings)
+
+
+def _section(name: str, model: Any, table: dict[str, Any]) -> Any:
+    try:
+        return model(**table)
+    except ValidationError as error:
+        slip = error.errors()[0]
+        key = ".".join(str(part) for part in slip["loc"])
+        if slip["type"] == "extra_forbidden":
+            raise BadUsage(f"[{name}] has no setting {key!r}", hint=_nearest(key, list(model.model_fields))) from None
+        meaning = model.model_fields[str(slip["loc"][0])].description if slip["loc"] else ""
+        problem = slip["msg"][0].lower() + slip["msg"][1:]
+        raise BadUsage(f"[{name}] {key} = {slip['input']!r}: {problem}", hint=f"{key}: {meaning}") from None
+
+
+def _override(table: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise BadUsage(f"--set {override} is not section.key=value", hint="--set expand.factor=2")
+    *path, name = key.strip().split(".")
+    for part in path:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise BadUsage(f"--set {override}: {part} is not a section")
+    try:
+        table[name] = tomllib.loads(f"x = {value}")["x"]
+    except tomllib.TOMLDecodeError:
+        table[name] = value
+
+
+def _table(name: str, settings: BaseModel) -> list[str]:
+    lines = ["", f"[{name}]"]
+    for key, info in type(settings).model_fields.items():
+        if key == "kind":  # the table's name says it
+            continue
+        value = getattr(settings, key)
+        lines.append(f"# {info.description or Fitting.model_fields[key].description}")
+        lines.append(f"# {key} =" if value is None else f"{key} = {_toml(value)}")
+    return lines
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _nearest(word: str, words: list[str]) -> str:
+    close = get_close_matches(word, words, n=1)
+    return f"did you mean {close[0]}?" if close else f"it may be one of: {', '.join(sorted(words))}"

@@ -1,0 +1,1 @@
+"""Scores to a page. Knows no torch."""

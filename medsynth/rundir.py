@@ -1,0 +1,142 @@
+"""A run directory. This module knows every folder in it and when a folder is complete.
+
+    RUN/recipe.toml                      what was asked for
+    RUN/ingest/                          one folder a stage, named after the stage that wrote it
+    RUN/fold-0/generator/geca/           below a fold: what was made from that fold's training patients
+    RUN/fold-0/generator/geca/stage.json written last: a folder without it does not count
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medsynth.artifacts import files
+from medsynth.errors import BadData, BadUsage
+
+RECIPE, RECORD = "recipe.toml", "stage.json"
+LOG_FILE = "log.jsonl"
+UNHASHED = ("previews",)  # folders of pictures for people; nothing reads them back
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """The output folder of one stage, for one fold and kind where it has them. It exists only when it is complete."""
+
+    folder: Path
+    stage: str
+    fold: int | None = None
+    kind: str | None = None
+
+    @property
+    def name(self) -> str:
+        """How people are told of it: `generator geca, fold 0`."""
+        words = self.stage if self.kind is None else f"{self.stage} {self.kind}"
+        return words if self.fold is None else f"{words}, fold {self.fold}"
+
+    def exists(self) -> bool:
+        return (self.folder / RECORD).is_file()
+
+    def record(self) -> dict[str, Any]:
+        return files.read_json(self.folder / RECORD)
+
+    @property
+    def id(self) -> str:
+        """What was asked for: the same request has the same id."""
+        return str(self.record()["id"])
+
+    @property
+    def made(self) -> str:
+        """Which answer it is: a hash of everything in the folder but its diary."""
+        return str(self.record()["made"])
+
+    def scratch(self, id: str) -> Path:
+        """Where it is made. What an interrupted attempt at the same id left is found there again."""
+        return self.folder.with_name(f".{self.folder.name}-{id}")
+
+    def unfinished(self) -> list[Path]:
+        """The scratch folders of this artifact that are lying about."""
+        found = self.folder.parent.glob(f".{self.folder.name}-*") if self.folder.parent.is_dir() else []
+        return [p for p in found if p.is_dir() and not p.name.removeprefix(f".{self.folder.name}-").strip("0123456789abcdef")]
+
+    def publish(self, id: str, record: dict[str, Any]) -> None:
+        """Turn the scratch folder into the artifact: its record last, then one rename."""
+        scratch = self.scratch(id)
+        outputs = {name: files.sha256(scratch / name) for name in _contents(scratch)}
+        answer = fingerprint(id, {k: v for k, v in outputs.items() if k != LOG_FILE})
+        kept = {name: digest for name, digest in outputs.items() if "/" not in name}
+        files.write_json(scratch / RECORD, {"id": id, "made": answer, **record, "outputs": kept})
+        old = self.folder.with_name(f".{self.folder.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        if self.folder.exists():
+            os.rename(self.folder, old)
+        os.rename(scratch, self.folder)
+        files.sync_folder(self.folder.parent)
+        for left in [old, *self.unfinished()]:
+            shutil.rmtree(left, ignore_errors=True)
+
+    def verify(self) -> None:
+        """Raise BadData if a file that the stage recorded was changed or lost since."""
+        for name, digest in self.record().get("outputs", {}).items():
+            path = self.folder / name
+            if name != LOG_FILE and (not path.is_file() or files.sha256(path) != digest):
+                raise BadData(f"{path} is not the file that {self.name} wrote", hint="make it again: the same command with --force")
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """All artifacts of one experiment."""
+
+    root: Path
+
+    @classmethod
+    def find(cls, asked: Path | None) -> "RunDirectory":
+        """The run that was named, else MEDSYNTH_RUN, else the one that holds the current directory."""
+        named = asked or (Path(os.environ["MEDSYNTH_RUN"]) if os.environ.get("MEDSYNTH_RUN") else None)
+        if named is not None:
+            if not (named / RECIPE).is_file():
+                raise BadUsage(f"{named} is not a run directory", hint=f"medsynth ingest SOURCE --run {named}")
+            return cls(named)
+        here = Path.cwd()
+        for folder in (here, *here.parents):
+            if (folder / RECIPE).is_file():
+                return cls(folder)
+        raise BadUsage("no run was named, and this directory is not inside one", hint="medsynth ingest SOURCE --run DIR, or --run DIR")
+
+    def exists(self) -> bool:
+        return (self.root / RECIPE).is_file()
+
+    def recipe_text(self) -> str:
+        return (self.root / RECIPE).read_text(encoding="utf-8")
+
+    def save_recipe(self, text: str) -> None:
+        self.root.mkdir(parents=True, exist_ok=True)
+        files.write_text(self.root / RECIPE, text)
+
+    def artifact(self, stage: str, fold: int | None = None, kind: str | None = None) -> Artifact:
+        below = self.root if fold is None else self.root / f"fold-{fold}"
+        return Artifact(below / stage if kind is None else below / stage / kind, stage, fold, kind)
+
+    def kinds(self, stage: str, fold: int) -> list[str]:
+        """The kinds of a stage that are complete in a fold, sorted."""
+        folder = self.root / f"fold-{fold}" / stage
+        return sorted(p.parent.name for p in folder.glob(f"*/{RECORD}") if not p.parent.name.startswith("."))
+
+    def locks(self) -> Path:
+        return self.root / ".locks"
+
+
+def fingerprint(*parts: Any) -> str:
+    """Twelve hex digits that change when any part does."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+
+def _contents(folder: Path) -> Iterable[str]:
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if path.is_file() and not any(part.startswith(".") for part in name.parts) and name.parts[0] not in UNHASHED:
+            yield name.as_posix()

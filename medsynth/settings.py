@@ -1,0 +1,46 @@
+"""What the sections of a recipe are made of. A sentence under a setting is its documentation, wherever it is shown."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+STRICT = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
+
+# Settings that change what is seen on the way, never what comes out: a change of them makes nothing stale.
+COSMETIC = frozenset({"log_every", "preview_every", "checkpoint_seconds"})
+
+Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Fitting(BaseModel):
+    """How the training loop runs. Every section that trains has these settings beside its own."""
+
+    model_config = STRICT
+
+    steps: Positive = 2000
+    """Optimiser steps."""
+    minutes: Annotated[float, Field(gt=0)] | None = None
+    """Train for this many minutes instead of a number of steps."""
+    batch_size: Positive = 32
+    """Images in one optimiser step, over all processes together."""
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
+    """Step size of AdamW after the warm-up."""
+    warmup_steps: Annotated[int, Field(ge=0)] = 100
+    """Steps over which the learning rate rises from zero."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """What the learning rate does after the warm-up: stay, or fall to zero along a cosine."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """Decoupled weight decay of AdamW."""
+    clip_norm: Annotated[float, Field(gt=0)] = 1.0
+    """Gradients are scaled down to this norm when they exceed it."""
+    ema: Share = 0.9999
+    """Decay of the running mean of the weights that is used after training; 0 uses the last weights."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Number format of the products. auto: bf16 on a GPU that has it, fp32 elsewhere."""
+    log_every: Positive = 10
+    """Steps between two lines of log.jsonl."""
+    preview_every: Annotated[int, Field(ge=0)] = 500
+    """Steps between two preview pictures; 0 draws none."""
+    checkpoint_seconds: Annotated[float, Field(ge=0)] = 60.0
+    """Seconds of training that a killed process loses at most."""

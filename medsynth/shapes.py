@@ -1,0 +1,18 @@
+"""The vocabulary of tensors. Public signatures use these names; layout, range and units are said here.
+
+Images    pixels in [-1, 1]; 1 channel (grey) or 3 (RGB)
+Latents   about zero mean and unit deviation in every channel, whatever codec made them
+Posterior a codec's raw answer for one image: means, then log-variances, in the codec's own scale
+Labels    0 or 1 for each label of the cohort; several may be 1, none may be 1
+Loss      one number
+"""
+
+from typing import Annotated
+
+from torch import Tensor
+
+Images = Annotated[Tensor, "batch channel row column"]
+Latents = Annotated[Tensor, "batch channel row column"]
+Posterior = Annotated[Tensor, "batch 2*channel row column"]
+Labels = Annotated[Tensor, "batch label"]
+Loss = Annotated[Tensor, ""]
