@@ -1,0 +1,48 @@
+"""Pixels on disk and in memory. The range of colours changes here and nowhere else."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from medsynth.artifacts import files
+from medsynth.shapes import Images
+
+
+def read_png(path: Path) -> np.ndarray:
+    """A picture that `write_png` wrote: uint8, (row, column, channel), 1 channel if it is grey."""
+    from PIL import Image
+
+    with Image.open(path, formats=["PNG"]) as picture:
+        pixels = np.asarray(picture)
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def write_png(path: Path, pixels: np.ndarray) -> None:
+    """Write uint8 pixels, (row, column, 1 or 3), without any metadata."""
+    from PIL import Image
+
+    picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    files.write(path, lambda file: picture.save(file, "PNG"))
+
+
+def to_images(pixels: np.ndarray) -> Images:
+    """uint8 (image, row, column, channel) -> [-1, 1] (image, channel, row, column)."""
+    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def to_pixels(images: Images) -> np.ndarray:
+    """[-1, 1] (image, channel, row, column) -> uint8 (image, row, column, channel), rounded."""
+    scaled = ((images.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    return scaled.permute(0, 2, 3, 1).cpu().numpy()
+
+
+def grid(rows: list[np.ndarray], gap: int = 2) -> np.ndarray:
+    """Pictures (image, row, column, channel) laid out as one: a row of pictures for each array, white between them."""
+    columns, (height, width, channels) = max(len(row) for row in rows), rows[0].shape[1:]
+    sheet = np.full((len(rows) * (height + gap) - gap, columns * (width + gap) - gap, channels), 255, np.uint8)
+    for i, row in enumerate(rows):
+        for j, picture in enumerate(row):
+            top, left = i * (height + gap), j * (width + gap)
+            sheet[top : top + height, left : left + width] = picture
+    return sheet
