@@ -93,6 +93,7 @@ class _Run:
         self.best: dict[str, Tensor] = {}
         self.facts: dict[str, Any] = {"step": 0, "seconds": 0.0, "rollbacks": 0, "score": None, "best_step": None}
         self.losses: list[Tensor] = []
+        self.progress = 0.0  # from 0 to 1, the same in every process
 
     # ---- the loop
 
@@ -101,9 +102,11 @@ class _Run:
         saved = started = time.monotonic()
         before = self.facts["seconds"]
         self.model.train()
-        while not self._finished():
+        self.progress = self._progress()
+        while self.progress < 1:
             good = self._step()
             self.facts["seconds"] = before + time.monotonic() - started
+            self.progress = self._progress()
             if not good:
                 self._roll_back()
                 before, started = self.facts["seconds"], time.monotonic()
@@ -122,11 +125,7 @@ class _Run:
             self.facts["step"], self.facts["seconds"], self.facts["rollbacks"], self.facts["score"], self.facts["best_step"]
         )
 
-    def _finished(self) -> bool:
-        return self._progress() >= 1
-
     def _progress(self) -> float:
-        """How much of the training is done, from 0 to 1, the same in every process."""
         if self.settings.minutes is None:
             return self.facts["step"] / self.settings.steps
         return float(self.place.world.agree(self.facts["seconds"])) / (60 * self.settings.minutes)
@@ -158,7 +157,7 @@ class _Run:
 
     def _learning_rate(self) -> float:
         warmup = min(1.0, (self.facts["step"] + 1) / max(1, self.settings.warmup_steps))
-        fall = 0.5 * (1 + math.cos(math.pi * min(1.0, self._progress()))) if self.settings.schedule == "cosine" else 1.0
+        fall = 0.5 * (1 + math.cos(math.pi * min(1.0, self.progress))) if self.settings.schedule == "cosine" else 1.0
         return self.settings.learning_rate * warmup * fall * 0.5 ** self.facts["rollbacks"]
 
     @torch.no_grad()
@@ -174,8 +173,8 @@ class _Run:
 
     def _look(self) -> None:
         """Log, draw a preview, score: each when its turn has come."""
-        step, last = self.facts["step"], self._finished()
-        total = self.settings.steps if self.settings.minutes is None else round(step / max(self._progress(), 1e-9))
+        step, last = self.facts["step"], self.progress >= 1
+        total = self.settings.steps if self.settings.minutes is None else round(step / max(self.progress, 1e-9))
         self.place.progress(self.place.name, step, max(total, step))
         entry: dict[str, Any] = {}
         if self.hooks.score and (step % self.hooks.score_every == 0 or last):

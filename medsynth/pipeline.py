@@ -1,0 +1,196 @@
+"""Doing a stage: are its inputs there, is it up to date already, would it leak; then run it and put the result in place."""
+
+import os
+import platform
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib import import_module, metadata
+from typing import Any
+
+from medsynth import distributed, locks, plan
+from medsynth import recipe as recipes
+from medsynth.artifacts import cohort
+from medsynth.errors import MissingStep, Refused
+from medsynth.job import Job, Progress, Result
+from medsynth.plan import BY_NAME, Stage
+from medsynth.recipe import Recipe
+from medsynth.rundir import Artifact, RunDirectory
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a command wants its stages run."""
+
+    force: bool = False
+    device: str = "cpu"
+    threads: int | None = None
+    progress: Progress = lambda _name, _done, _total: None
+    say: Callable[[str], None] = lambda _sentence: None  # what somebody should know now
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one artifact."""
+
+    artifact: Artifact
+    state: str  # "done" or "up to date"
+    summary: dict[str, Any]
+    notes: tuple[str, ...] = ()
+
+
+def execute(
+    run: RunDirectory, name: str, *, folds: Iterable[int] | None = None, kinds: Iterable[str] = (), options: Options | None = None
+) -> list[Outcome]:
+    """Do one stage, for some folds or all, for some kinds or the recipe's own, where it is not up to date.
+
+    Raises MissingStep when an earlier one has to be done first, Refused when an input has seen a patient of the fold.
+    """
+    stage, options = BY_NAME[name], options or Options()
+    recipe = recipes.parse(run.recipe_text())
+    outcomes = []
+    with distributed.joined(options.device) as world:
+        for fold in [None] if not stage.per_fold else plan.folds_of(run, recipe, folds):
+            for kind in list(kinds) or plan.kinds_of(run, recipe, stage, fold):
+                outcomes += _Step(run, recipe, stage, fold, kind, options, world).bring_up_to_date()
+    return outcomes
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One artifact on its way to being up to date."""
+
+    run: RunDirectory
+    recipe: Recipe
+    stage: Stage
+    fold: int | None
+    kind: str | None
+    options: Options
+    world: distributed.World
+
+    @property
+    def artifact(self) -> Artifact:
+        return self.run.artifact(self.stage.name, self.fold, self.kind)
+
+    def bring_up_to_date(self) -> list[Outcome]:
+        before = self._prepare()
+        # The first process decides for all: another might look while the folder is being put in place.
+        id = self.world.agree(plan.asked_id(self.run, self.recipe, self.artifact) if self.world.is_first else None)
+        fresh = self.world.agree(self.artifact.exists() and self.artifact.id == id and not self.options.force)
+        if fresh:
+            record = self.artifact.record()
+            return [*before, Outcome(self.artifact, "up to date", record["summary"], tuple(record["notes"]))]
+        return [*before, self._make(id)]
+
+    def _prepare(self) -> list[Outcome]:
+        """Do on the way what this stage may do on the way; refuse what is missing otherwise."""
+        outcomes = []
+        for need in plan.needs_of(self.run, self.recipe, self.stage, self.fold, self.kind):
+            stage = BY_NAME[need.stage]
+            state = self.world.agree(plan.state_of(self.run, self.recipe, need) if self.world.is_first else None)
+            if state == "done":
+                continue
+            if need.stage in self.stage.prepares:
+                self.options.say(f"{self.stage.command} needs {need.name}, which is {state}: it is made first.")
+                options = replace(self.options, force=False)
+                step = _Step(self.run, self.recipe, stage, need.fold, need.kind, options, self.world)
+                outcomes += step.bring_up_to_date()
+            elif state != "stale" or not self.stage.gathers:
+                raise MissingStep(
+                    f"{self.stage.command} needs {need.name}, which is {state}", hint=f"medsynth {plan.command_for(need)}"
+                )
+        return outcomes
+
+    def _make(self, id: str) -> Outcome:
+        inputs = plan.needs_of(self.run, self.recipe, self.stage, self.fold, self.kind)
+        if self.world.is_first:
+            for artifact in inputs:
+                artifact.verify()
+            refuse_leaks(self.run, inputs, self.fold)
+            if self.artifact.exists():
+                self.options.say(f"{self.artifact.name} is made again: {plan.why_stale(self.run, self.recipe, self.artifact)}.")
+        self.world.wait()
+        if not self.stage.parallel and not self.world.is_first:
+            self.world.wait()
+            record = self.artifact.record()
+            return Outcome(self.artifact, "done", record["summary"], tuple(record["notes"]))
+        with self._locked():
+            return self._fill(id, inputs)
+
+    def _fill(self, id: str, inputs: list[Artifact]) -> Outcome:
+        scratch = self.artifact.scratch(id)
+        scratch.mkdir(parents=True, exist_ok=True)
+        started = time.monotonic()
+        job = Job(
+            recipe=self.recipe, inputs=tuple(inputs), out=scratch, fold=self.fold, kind=self.kind,
+            progress=self.options.progress, device=self.options.device,
+            world=self.world if self.stage.parallel else distributed.World(),
+            settings=self.recipe.settings(self.stage.name, self.kind),
+        )  # fmt: skip
+        with threads(self.options.threads, self.stage):
+            result: Result = import_module(f"medsynth.stages.{self.stage.name}").run(job)
+        if self.stage.parallel:
+            self.world.wait()
+        if self.world.is_first:
+            self.artifact.publish(id, self._record(result, inputs, round(time.monotonic() - started, 1)))
+        self.world.wait()
+        return Outcome(self.artifact, "done", result.summary, result.notes)
+
+    def _record(self, result: Result, inputs: list[Artifact], seconds: float) -> dict[str, Any]:
+        return {
+            "summary": result.summary,
+            "notes": list(result.notes),
+            "trained_on": result.trained_on,
+            "settings": self.recipe.asked(self.stage.name, self.kind),
+            "seed": self.recipe.seed,
+            "inputs": {a.folder.relative_to(self.run.root).as_posix(): a.made for a in inputs},
+            "versions": versions(),
+            "device": self.options.device,
+            "processes": self.world.size,
+            "seconds": seconds,
+        }
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        if not self.world.is_first:
+            yield
+            return
+        with locks.held(self.run.locks(), self.artifact.name):
+            yield
+
+
+def refuse_leaks(run: RunDirectory, inputs: list[Artifact], fold: int | None) -> None:
+    """Raise Refused if an input was trained on anything but the fold's training patients."""
+    if fold is None:
+        return
+    allowed = cohort.load(run.artifact("ingest").folder).training(fold).patients_hash()
+    for artifact in inputs:
+        seen = artifact.record()["trained_on"]
+        if artifact.stage != "ingest" and seen is not None and seen != allowed:
+            raise Refused(
+                f"{artifact.name} was trained on other patients than the training patients of fold {fold}: "
+                "it may have seen patients that this fold tests",
+                hint=f"medsynth {plan.command_for(artifact)} --force",
+            )
+
+
+def versions() -> dict[str, str]:
+    """What everything ran with."""
+    found = {"python": platform.python_version()}
+    for name in ("medsynth", "torch", "diffusers", "timm", "scikit-learn", "numpy", "pillow"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@contextmanager
+def threads(count: int | None, stage: Stage) -> Iterator[None]:
+    """Limit the threads of tensor products. The stages without tensors never load torch."""
+    if count is not None and stage.name not in ("ingest", "report"):
+        import torch
+
+        torch.set_num_threads(count)
+    yield

@@ -1,0 +1,184 @@
+"""The order of the stages, what each needs, and what in a run is missing or out of date.
+
+A stage has one name. It is the module in `stages/`, the section of the recipe, the folder in the run and, with `train-`
+before the two that train a model, the command.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from medsynth.artifacts import cohort
+from medsynth.data import sources
+from medsynth.errors import MissingStep, Refused
+from medsynth.recipe import Recipe
+from medsynth.rundir import Artifact, RunDirectory, fingerprint
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of the chain, as data."""
+
+    name: str
+    command: str
+    help: str
+    needs: tuple[str, ...] = ()
+    prepares: tuple[str, ...] = ()  # needs that are done on the way when they are missing or out of date
+    per_fold: bool = True
+    parallel: bool = False  # every process of a torchrun works; otherwise the first works and the others wait
+    gathers: bool = False  # takes whatever the run holds, finished or not
+
+
+STAGES = (
+    Stage("ingest", "ingest", "Read and check the images, deal patients to folds.", per_fold=False),
+    Stage("codec", "train-codec", "Train or import the autoencoder.", needs=("ingest",), parallel=True),
+    Stage("encode", "encode", "Turn images into latents.", needs=("ingest", "codec"), prepares=("codec",)),
+    Stage(
+        "generator", "train-generator", "Train the generator on the latents.",
+        needs=("ingest", "codec", "encode"), prepares=("codec", "encode"), parallel=True,
+    ),
+    Stage(
+        "expand", "expand", "Draw synthetic images for every real training image.",
+        needs=("ingest", "codec", "generator"), parallel=True,
+    ),
+    Stage("classify", "classify", "Train classifiers with and without synthetic images.", needs=("ingest", "expand")),
+    Stage("report", "report", "Write the report, one page.", needs=("ingest",), per_fold=False, gathers=True),
+)  # fmt: skip
+BY_NAME = {stage.name: stage for stage in STAGES}
+
+
+def folds_of(run: RunDirectory, recipe: Recipe, asked: Iterable[int] | None = None) -> list[int]:
+    """The folds of a run, or those asked for. Raises Refused for one that does not exist."""
+    ingest = run.artifact("ingest")
+    if not ingest.exists():
+        raise MissingStep("the run holds no images yet", hint=f"medsynth ingest {recipe.ingest.source or 'SOURCE'}")
+    count = cohort.load(ingest.folder).facts.folds
+    chosen = sorted(set(asked)) if asked else list(range(count))
+    for fold in chosen:
+        if not 0 <= fold < count:
+            raise Refused(f"there is no fold {fold}: the run has the folds 0 to {count - 1}", hint=f"--fold {count - 1}")
+    return chosen
+
+
+def kinds_of(run: RunDirectory, recipe: Recipe, stage: Stage, fold: int | None) -> list[str | None]:
+    """What a stage makes in a fold when the command names nothing."""
+    if stage.name in ("codec", "encode"):
+        return [recipe.codec.kind]
+    if stage.name in ("generator", "expand"):
+        return [recipe.generator.kind]
+    if stage.name == "classify":
+        assert fold is not None
+        return list(arms_of(run, recipe, fold))
+    return [None]
+
+
+def arms_of(run: RunDirectory, recipe: Recipe, fold: int) -> list[str]:
+    """The training sets that are compared: the recipe's, else the real ones and one for each expansion of the fold."""
+    if recipe.classify.arms:
+        return list(recipe.classify.arms)
+    expanded = run.kinds("expand", fold)
+    if not expanded:
+        raise MissingStep(
+            f"fold {fold} has no synthetic images to compare with",
+            hint="medsynth expand   (or, without them: medsynth classify --arms real,real+geometric)",
+        )
+    controls = [f"synthetic-only-{kind}" for kind in expanded if kind != recipe.generator.kind]
+    own = ["synthetic-only"] if recipe.generator.kind in expanded else []
+    return ["real", "real+geometric", *(f"real+{kind}" for kind in expanded), *own, *controls]
+
+
+def expansion_of(arm: str, recipe: Recipe) -> str | None:
+    """The generator whose images an arm trains on. Raises Refused for a word that is no arm."""
+    if arm in ("real", "real+geometric"):
+        return None
+    if arm == "synthetic-only":
+        return recipe.generator.kind
+    for prefix in ("real+", "synthetic-only-"):
+        if arm.startswith(prefix) and arm != prefix:
+            return arm.removeprefix(prefix)
+    raise Refused(f"there is no arm {arm!r}", hint="--arms real,real+geometric,real+geca,synthetic-only")
+
+
+def needs_of(run: RunDirectory, recipe: Recipe, stage: Stage, fold: int | None, kind: str | None) -> list[Artifact]:
+    """The artifacts that one artifact is made from."""
+    ingest = run.artifact("ingest")
+    if stage.gathers:
+        return [ingest, *(a for a in everything(run, recipe) if a.stage not in ("ingest", "report") and a.exists())]
+    codec = recipe.codec_of(kind) if stage.name in ("generator", "expand") and kind else kind
+    kind_of = {"codec": codec, "encode": codec, "generator": kind, "expand": kind}
+    if stage.name == "classify":
+        assert kind is not None
+        kind_of["expand"] = expansion_of(kind, recipe)
+    found = [ingest] if "ingest" in stage.needs else []
+    return found + [run.artifact(need, fold, kind_of[need]) for need in stage.needs if kind_of.get(need)]
+
+
+def everything(run: RunDirectory, recipe: Recipe) -> list[Artifact]:
+    """Every artifact that the run has or that the recipe asks for, in the order of the stages."""
+    if not run.artifact("ingest").exists():
+        return [run.artifact("ingest")]
+    found = []
+    for stage in STAGES:
+        for fold in folds_of(run, recipe) if stage.per_fold else [None]:
+            found += [run.artifact(stage.name, fold, kind) for kind in _kinds_to_show(run, recipe, stage, fold)]
+    return found
+
+
+def _kinds_to_show(run: RunDirectory, recipe: Recipe, stage: Stage, fold: int | None) -> list[str | None]:
+    if fold is None:
+        return [None]
+    present: list[str | None] = [*run.kinds(stage.name, fold)]
+    try:
+        asked = kinds_of(run, recipe, stage, fold)
+    except MissingStep:
+        asked = ["real", "real+geometric"]
+    return asked + [kind for kind in present if kind not in asked]
+
+
+def asked_id(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> str:
+    """The mark of a request: stage, fold, kind, seed, settings, and which inputs."""
+    stage = BY_NAME[artifact.stage]
+    inputs = {a.name: a.made for a in needs_of(run, recipe, stage, artifact.fold, artifact.kind) if a.exists()}
+    asked = recipe.asked(stage.name, artifact.kind)
+    if stage.name == "classify":
+        asked.pop("arms")  # an arm does not depend on what it is compared with
+    if stage.name == "ingest":
+        asked["source"] = sources.fingerprint(Path(asked["source"])) if asked["source"] else ""
+    return fingerprint(stage.name, artifact.fold, artifact.kind, recipe.seed, asked, inputs)
+
+
+def state_of(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> str:
+    """"done", "stale" (made by other settings or from other inputs), "unfinished" or "missing"."""
+    if artifact.exists():
+        return "done" if _is_current(run, recipe, artifact) else "stale"
+    return "unfinished" if artifact.unfinished() else "missing"
+
+
+def _is_current(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> bool:
+    if artifact.stage == "ingest" and not Path(recipe.ingest.source).exists():
+        return True  # the images were copied in: a run may be moved away from their source
+    needs = needs_of(run, recipe, BY_NAME[artifact.stage], artifact.fold, artifact.kind)
+    return all(need.exists() for need in needs) and artifact.id == asked_id(run, recipe, artifact)
+
+
+def why_stale(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> str:
+    """What differs between the request that made an artifact and the one of now, in words."""
+    record = artifact.record()
+    old, new = record["settings"], recipe.asked(artifact.stage, artifact.kind)
+    changes = [f"{key} {old.get(key)} -> {new[key]}" for key in new if old.get(key) != new[key] and key != "arms"]
+    if record["seed"] != recipe.seed:
+        changes.append(f"seed {record['seed']} -> {recipe.seed}")
+    needs = needs_of(run, recipe, BY_NAME[artifact.stage], artifact.fold, artifact.kind)
+    changes += [f"{a.name} changed" for a in needs if a.exists() and record["inputs"].get(a.folder.relative_to(run.root).as_posix()) != a.made]
+    return ", ".join(changes) or "it was asked for"
+
+
+def command_for(artifact: Artifact) -> str:
+    """The command that makes an artifact."""
+    stage = BY_NAME[artifact.stage]
+    words = [stage.command]
+    if artifact.kind and stage.name in ("codec", "encode"):
+        words += ["--codec", artifact.kind]
+    if artifact.kind and stage.name in ("generator", "expand"):
+        words += ["--model", artifact.kind]
+    return " ".join([*words, *(["--fold", str(artifact.fold)] if artifact.fold is not None else [])])
