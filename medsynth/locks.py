@@ -20,9 +20,7 @@ def held(folder: Path, name: str) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     folder.mkdir(parents=True, exist_ok=True)
-    stem = name.replace(", ", "-").replace(" ", "-")
-    holder = folder / f"{stem}.json"
-    lock = FileLock(folder / f"{stem}.lock")
+    lock, holder = FileLock(_path(folder, name)), _path(folder, name).with_suffix(".json")
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -34,6 +32,23 @@ def held(folder: Path, name: str) -> Iterator[None]:
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
+
+
+def is_held(folder: Path, name: str) -> bool:
+    """Whether a process is making `name` now."""
+    from filelock import FileLock, Timeout
+
+    if not _path(folder, name).is_file():
+        return False
+    try:
+        with FileLock(_path(folder, name), timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def _path(folder: Path, name: str) -> Path:
+    return folder / f"{name.replace(', ', '-').replace(' ', '-')}.lock"
 
 
 def _describe(holder: Path) -> str:

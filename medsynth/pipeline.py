@@ -10,7 +10,6 @@ from importlib import import_module, metadata
 from typing import Any
 
 from medsynth import distributed, locks, plan
-from medsynth import recipe as recipes
 from medsynth.artifacts import cohort
 from medsynth.errors import MissingStep, Refused
 from medsynth.job import Job, Progress, Result
@@ -41,20 +40,54 @@ class Outcome:
 
 
 def execute(
-    run: RunDirectory, name: str, *, folds: Iterable[int] | None = None, kinds: Iterable[str] = (), options: Options | None = None
+    run: RunDirectory, recipe: Recipe, name: str, *, folds: Iterable[int] = (), kinds: Iterable[str] = (), options: Options | None = None
 ) -> list[Outcome]:
     """Do one stage, for some folds or all, for some kinds or the recipe's own, where it is not up to date.
 
     Raises MissingStep when an earlier one has to be done first, Refused when an input has seen a patient of the fold.
     """
     stage, options = BY_NAME[name], options or Options()
-    recipe = recipes.parse(run.recipe_text())
     outcomes = []
     with distributed.joined(options.device) as world:
-        for fold in [None] if not stage.per_fold else plan.folds_of(run, recipe, folds):
-            for kind in list(kinds) or plan.kinds_of(run, recipe, stage, fold):
-                outcomes += _Step(run, recipe, stage, fold, kind, options, world).bring_up_to_date()
+        for fold, kind in _wanted(run, recipe, stage, folds, kinds):
+            outcomes += _Step(run, recipe, stage, fold, kind, options, world).bring_up_to_date()
     return outcomes
+
+
+def forecast(
+    run: RunDirectory, recipe: Recipe, name: str, *, folds: Iterable[int] = (), kinds: Iterable[str] = (), device: str = "cpu"
+) -> list[dict[str, Any]]:
+    """What execute() would do: the state of each artifact, and for what would be made, what its stage foretells."""
+    stage, found = BY_NAME[name], []
+    for fold, kind in _wanted(run, recipe, stage, folds, kinds):
+        artifact = run.artifact(name, fold, kind)
+        entry: dict[str, Any] = {"name": artifact.name, "state": plan.state_of(run, recipe, artifact)}
+        if entry["state"] != "done":
+            entry |= _foretold(run, recipe, stage, artifact, device)
+        found.append(entry)
+    return found
+
+
+def _wanted(
+    run: RunDirectory, recipe: Recipe, stage: Stage, folds: Iterable[int], kinds: Iterable[str]
+) -> list[tuple[int | None, str | None]]:
+    """The folds and kinds that a command is about."""
+    if not stage.per_fold:
+        return [(None, None)]
+    return [(fold, kind) for fold in plan.folds_of(run, recipe, folds) for kind in list(kinds) or plan.kinds_of(run, recipe, stage, fold)]
+
+
+def _foretold(run: RunDirectory, recipe: Recipe, stage: Stage, artifact: Artifact, device: str) -> dict[str, Any]:
+    inputs = plan.needs_of(run, recipe, stage, artifact.fold, artifact.kind)
+    missing = [need.name for need in inputs if not need.exists()]
+    if missing:
+        return {"needs first": missing}
+    job = Job(
+        recipe=recipe, inputs=tuple(inputs), out=artifact.folder, fold=artifact.fold, kind=artifact.kind,
+        progress=lambda _name, _done, _total: None, device=device, settings=recipe.settings(stage.name, artifact.kind),
+    )  # fmt: skip
+    foretell = getattr(import_module(f"medsynth.stages.{stage.name}"), "forecast", None)
+    return foretell(job) if foretell else {}
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from medsynth import locks
+from medsynth import recipe as recipes
 from medsynth.artifacts import cohort
 from medsynth.data import sources
 from medsynth.errors import MissingStep, Refused
@@ -99,6 +101,29 @@ def expansion_of(arm: str, recipe: Recipe) -> str | None:
     raise Refused(f"there is no arm {arm!r}", hint="--arms real,real+geometric,real+geca,synthetic-only")
 
 
+def refuse_contradiction(run: RunDirectory, recipe: Recipe) -> None:
+    """Raise Refused if a recipe asks for other images or folds than the run holds."""
+    if not run.artifact("ingest").exists():
+        return
+    held = recipes.parse(run.recipe_text()).ingest
+    if recipe.ingest.source and recipe.ingest.source != held.source:
+        raise Refused(
+            f"{run.root} holds the images of {held.source}, not of {recipe.ingest.source}", hint="--run ANOTHER-DIRECTORY"
+        )
+    if recipe.ingest.folds != held.folds:
+        raise Refused(f"{run.root} was dealt to {held.folds} folds, not {recipe.ingest.folds}", hint="--run ANOTHER-DIRECTORY")
+
+
+def refuse_other_folds(run: RunDirectory, asked: int) -> None:
+    """Raise Refused if the run has another number of folds than asked for."""
+    count = len(folds_of(run, recipes.parse(run.recipe_text())))
+    if asked != count:
+        raise Refused(
+            f"the run has {count} folds, not {asked}: patients were dealt to folds when they were read",
+            hint=f"--folds {count}, or another run: medsynth ingest SOURCE --folds {asked} --run DIR",
+        )
+
+
 def needs_of(run: RunDirectory, recipe: Recipe, stage: Stage, fold: int | None, kind: str | None) -> list[Artifact]:
     """The artifacts that one artifact is made from."""
     ingest = run.artifact("ingest")
@@ -148,7 +173,9 @@ def asked_id(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> str:
 
 
 def state_of(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> str:
-    """"done", "stale" (made by other settings or from other inputs), "unfinished" or "missing"."""
+    """"running", "done", "stale" (made by other settings or from other inputs), "unfinished" or "missing"."""
+    if locks.is_held(run.locks(), artifact.name):
+        return "running"
     if artifact.exists():
         return "done" if _is_current(run, recipe, artifact) else "stale"
     return "unfinished" if artifact.unfinished() else "missing"

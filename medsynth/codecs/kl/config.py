@@ -17,7 +17,7 @@ class Config(Fitting):
     channels: Positive = 4
     """Channels of the latent."""
     width: Positive = 32
-    """Channels of the autoencoder's first level; the lower levels have twice as many."""
+    """Channels of the autoencoder's first level; the next has twice as many, those below four times."""
     blocks: Positive = 1
     """Residual blocks a level."""
     kl_weight: Annotated[float, Field(ge=0)] = 1e-6

@@ -20,8 +20,8 @@ class Config(Fitting):
     """M, updates of the automaton in one diffusion step."""
     fire_rate: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Probability with which a cell takes part in an update."""
-    prediction: Literal["epsilon", "v", "x0"] = "v"
-    """What the automaton predicts: the noise (as in the paper), the velocity, or the clean latent."""
+    prediction: Literal["epsilon", "v"] = "v"
+    """What the automaton predicts: the noise, as in the paper, or the velocity, which learns faster."""
     noise_schedule: Literal["linear", "cosine"] = "linear"
     """How noise grows over the 1000 diffusion steps."""
     min_snr: Annotated[float, Field(ge=0)] = 5.0
@@ -30,3 +30,5 @@ class Config(Fitting):
     """What is hidden for classifier-free guidance: all labels at once, for a learned null, or each label alone."""
     label_dropout_rate: Share = 0.1
     """How often labels are hidden."""
+    recompute: bool = False
+    """Keep only the states between updates and compute the rest again backwards: far less memory, a third more time."""

@@ -1,0 +1,77 @@
+"""Codecs turn images into latents, and back. One folder each; the folder's name is its kind."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from medsynth import kinds
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from medsynth.draws import Draws
+    from medsynth.shapes import Images, Latents, Loss, Posterior
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What a codec is made for."""
+
+    channels: int  # 1 is grey, 3 is RGB
+    size: int  # pixels a side
+
+
+@dataclass(frozen=True)
+class Code:
+    """What a codec makes of one image."""
+
+    shape: tuple[int, ...]  # (channel, row, column) of a latent
+
+
+class Codec(Protocol):
+    """An nn.Module with a way in, a way out and something to minimise.
+
+    Three words: an image; its *posterior*, raw, as it is stored; its *latent*, drawn from the posterior and scaled to
+    zero mean and unit deviation in every channel, as a generator sees it. The scale is the codec's own: it is measured
+    once, on training images, and no other module knows it.
+    """
+
+    code: Code
+    trains: bool  # False: there is nothing to learn but the scale
+
+    def loss(self, images: "Images", draws: "Draws") -> "Loss": ...
+
+    def encode(self, images: "Images") -> "Posterior": ...
+
+    def latents(self, posterior: "Posterior", noise: "Tensor") -> "Latents":
+        """Draw latents. `noise` is standard normal, (batch, channel, row, column)."""
+        ...
+
+    def measure(self, posterior: "Posterior") -> None:
+        """Set the scale from the posteriors of training images."""
+        ...
+
+    def decode(self, latents: "Latents") -> "Images": ...
+
+
+def build(config: Any, picture: Picture) -> Any:
+    """An untrained codec for pictures of one kind. Raises BadUsage for a size that it cannot divide."""
+    return kinds.model("codecs", config.kind)(config, picture)
+
+
+def save(folder: Path, codec: Any, config: Any, picture: Picture) -> None:
+    """Write what is needed to build the codec again without any flag."""
+    from medsynth.artifacts import weights
+
+    facts = {"config": config.model_dump(mode="json"), "picture": {"channels": picture.channels, "size": picture.size}}
+    weights.save_module(folder, codec, facts | {"code": list(codec.code.shape)} | codec.facts())
+
+
+def load(folder: Path, device: str = "cpu") -> Any:
+    """Rebuild a trained codec from its folder alone, on a device, in evaluation mode."""
+    from medsynth.artifacts import weights
+
+    facts = weights.facts(folder)
+    config = kinds.config("codecs", facts["config"]["kind"])(**facts["config"])
+    built = kinds.model("codecs", config.kind).from_facts(config, Picture(**facts["picture"]), facts)
+    return weights.load_into(folder, built).to(device)

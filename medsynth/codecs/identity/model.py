@@ -1,0 +1,47 @@
+"""Pixels, scaled to unit variance."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from medsynth.codecs import Code, Picture
+from medsynth.codecs.identity.config import Config
+from medsynth.codecs.scale import Scale
+from medsynth.draws import Draws
+from medsynth.shapes import Images, Latents, Loss, Posterior
+
+LOG_VARIANCE_OF_NOTHING = -60.0  # exp of it is below any float32 pixel's resolution
+
+
+class Model(nn.Module):
+    """The codec that changes nothing."""
+
+    trains = False
+
+    def __init__(self, config: Config, picture: Picture) -> None:
+        super().__init__()
+        self.code = Code((picture.channels, picture.size, picture.size))
+        self.scale = Scale(picture.channels)
+
+    @classmethod
+    def from_facts(cls, config: Config, picture: Picture, facts: dict[str, Any]) -> "Model":
+        return cls(config, picture)
+
+    def facts(self) -> dict[str, Any]:
+        return {}
+
+    def loss(self, images: Images, draws: Draws) -> Loss:
+        return images.new_zeros(())
+
+    def encode(self, images: Images) -> Posterior:
+        return torch.cat([images, torch.full_like(images, LOG_VARIANCE_OF_NOTHING)], dim=1)
+
+    def latents(self, posterior: Posterior, noise: Tensor) -> Latents:
+        return self.scale(posterior.chunk(2, dim=1)[0])
+
+    def measure(self, posterior: Posterior) -> None:
+        self.scale.measure(posterior.chunk(2, dim=1)[0])
+
+    def decode(self, latents: Latents) -> Images:
+        return self.scale.undo(latents).clamp(-1, 1)

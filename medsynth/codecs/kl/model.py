@@ -1,0 +1,126 @@
+"""AutoencoderKL of diffusers, trained here or imported, with its own scale of latents."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from medsynth.codecs import Code, Picture
+from medsynth.codecs.kl.config import Config
+from medsynth.codecs.scale import Scale
+from medsynth.draws import Draws
+from medsynth.errors import BadUsage, MissingWeights
+from medsynth.shapes import Images, Latents, Loss, Posterior
+
+NORM_GROUPS = 8
+EDGE_WEIGHT = 1.0  # of the error of neighbouring differences, beside the error of pixels
+
+
+class Model(nn.Module):
+    """Images to a normal distribution over latents, and latents to images (Rombach et al. 2022, section 3.1)."""
+
+    trains = True
+
+    def __init__(self, config: Config, picture: Picture, architecture: dict[str, Any] | None = None) -> None:
+        super().__init__()
+        self.kl_weight, self.picture = config.kl_weight, picture
+        self.network = _network(architecture or _architecture(config, picture))
+        self.network.requires_grad_(True)
+        settings = self.network.config
+        factor = 2 ** (len(settings.block_out_channels) - 1)
+        if picture.size % factor:
+            raise BadUsage(
+                f"images of {picture.size} pixels cannot be divided into cells of {factor}",
+                hint=f"--image-size {picture.size // factor * factor}, or --set codec.factor=2",
+            )
+        side = picture.size // factor
+        self.code = Code((settings.latent_channels, side, side))
+        self.scale = Scale(settings.latent_channels)
+
+    @classmethod
+    def from_facts(cls, config: Config, picture: Picture, facts: dict[str, Any]) -> "Model":
+        return cls(config, picture, facts["architecture"])
+
+    @classmethod
+    def imported(cls, config: Config, picture: Picture, folder: Path) -> "Model":
+        """Read a local folder in diffusers' format. Raises MissingWeights when it is not one."""
+        from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+
+        if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
+            raise MissingWeights(
+                f"{folder} holds no autoencoder: it needs config.json and diffusion_pytorch_model.safetensors",
+                hint="--weights FOLDER, as diffusers' save_pretrained writes it",
+            )
+        try:
+            network = AutoencoderKL.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+        except (OSError, ValueError, RuntimeError, TypeError) as error:
+            raise MissingWeights(f"{folder} cannot be read as an autoencoder: {error}") from error
+        model = cls(config, picture, _plain(network.config))
+        model.network.load_state_dict(network.state_dict())
+        return model
+
+    def facts(self) -> dict[str, Any]:
+        return {"architecture": _plain(self.network.config)}
+
+    def loss(self, images: Images, draws: Draws) -> Loss:
+        """Absolute error of pixels and of their differences to the neighbours, and the Kullback-Leibler term."""
+        mean, log_variance = self.encode(images).chunk(2, dim=1)
+        noise = draws.normal(*self.code.shape).to(images)
+        decoded = self._decode(mean + (0.5 * log_variance).exp() * noise)
+        divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).mean()
+        edges = sum((F.l1_loss(decoded.diff(dim=side), images.diff(dim=side)) for side in (2, 3)), images.new_zeros(()))
+        return F.l1_loss(decoded, images) + EDGE_WEIGHT * edges + self.kl_weight * divergence
+
+    def encode(self, images: Images) -> Posterior:
+        if self.network.config.in_channels == 3 and self.picture.channels == 1:
+            images = images.expand(-1, 3, -1, -1)  # grey images for an imported colour codec
+        mean, log_variance = self.network.encode(images).latent_dist.parameters.chunk(2, dim=1)
+        return torch.cat([mean, log_variance.clamp(-30, 20)], dim=1)
+
+    def latents(self, posterior: Posterior, noise: Tensor) -> Latents:
+        mean, log_variance = posterior.chunk(2, dim=1)
+        return self.scale(mean + (0.5 * log_variance).exp() * noise)
+
+    def measure(self, posterior: Posterior) -> None:
+        """The deviation of latents is that of their means and the posterior's own, together."""
+        mean, log_variance = posterior.chunk(2, dim=1)
+        self.scale.measure(mean)
+        within = log_variance.double().exp().mean(dim=(0, 2, 3))[:, None, None]
+        self.scale.deviation.copy_((self.scale.deviation.double() ** 2 + within).sqrt())
+
+    def decode(self, latents: Latents) -> Images:
+        return self._decode(self.scale.undo(latents)).clamp(-1, 1)
+
+    def _decode(self, raw: Tensor) -> Images:
+        images = self.network.decode(raw).sample
+        return images.mean(dim=1, keepdim=True) if images.shape[1] > self.picture.channels else images
+
+
+def _architecture(config: Config, picture: Picture) -> dict[str, Any]:
+    levels = {2: 2, 4: 3, 8: 4, 16: 5}[config.factor]
+    widths = [config.width * min(2**level, 4) for level in range(levels)]
+    return {
+        "in_channels": picture.channels,
+        "out_channels": picture.channels,
+        "down_block_types": ["DownEncoderBlock2D"] * levels,
+        "up_block_types": ["UpDecoderBlock2D"] * levels,
+        "block_out_channels": widths,
+        "layers_per_block": config.blocks,
+        "latent_channels": config.channels,
+        "norm_num_groups": NORM_GROUPS,
+        "sample_size": picture.size,
+        "mid_block_add_attention": False,
+    }
+
+
+def _network(architecture: dict[str, Any]) -> Any:
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+
+    return AutoencoderKL(**architecture)
+
+
+def _plain(config: Any) -> dict[str, Any]:
+    """The part of a diffusers configuration that its class needs; private entries name files and versions."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in config.items() if not key.startswith("_")}

@@ -1,0 +1,195 @@
+"""What every command has in common: which run, which folds, how it reports, how it ends."""
+
+import json
+import os
+import shlex
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from medsynth import console, distributed, interrupt, pipeline, plan
+from medsynth import recipe as recipes
+from medsynth.errors import BadUsage, MedsynthError
+from medsynth.pipeline import Options, Outcome
+from medsynth.recipe import Recipe
+from medsynth.rundir import RunDirectory
+
+
+@dataclass(frozen=True)
+class Common:
+    """The options that every command takes."""
+
+    run: Path | None = None
+    fold: tuple[int, ...] = ()
+    changes: tuple[str, ...] = ()  # section.key=value
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    device: str = "auto"
+    threads: int | None = None
+    dry_run: bool = False
+    force: bool = False
+
+    def directory(self) -> RunDirectory:
+        return RunDirectory.find(self.run)
+
+
+def changed(common: Common, run: RunDirectory, flags: dict[str, Any]) -> Recipe:
+    """The run's recipe (the default one for a run that is not there yet) with this command's flags and --set in it.
+
+    Raises Refused for what contradicts the images that the run holds.
+    """
+    words = [f"{key}={_toml(value)}" for key, value in flags.items() if value is not None]
+    text = run.recipe_text() if run.exists() else ""
+    recipe = recipes.parse(text, [*words, *common.changes])
+    if run.exists():
+        plan.refuse_contradiction(run, recipe)
+    return recipe
+
+
+def bring_up_to_date(
+    common: Common, run: RunDirectory, recipe: Recipe, stage: str, *, kinds: list[str] | None = None, next_command: str = ""
+) -> None:
+    """One command: one stage of the run, and what became of it."""
+    if common.dry_run:
+        forecast(common, run, recipe, stage, kinds)
+        return
+    outcomes = carry_out(common, run, recipe, stage, kinds)
+    show(common, run, outcomes, _here(common, next_command))
+
+
+def carry_out(common: Common, run: RunDirectory, recipe: Recipe, stage: str, kinds: list[str] | None = None) -> list[Outcome]:
+    """Do what is not up to date, with progress on stderr. The recipe is kept as soon as it cannot be wrong any more."""
+    text = recipes.dump(recipe)
+    first = distributed.world().is_first
+    if first and stage != "ingest" and text != run.recipe_text():
+        run.save_recipe(text)
+    with console.progress(common.quiet or not first) as progress:
+        say = (lambda _sentence: None) if common.quiet or not first else console.say
+        options = Options(common.force, device(common.device, stage), common.threads, progress, say)
+        outcomes = pipeline.execute(run, recipe, stage, folds=common.fold, kinds=kinds or [], options=options)
+    if first and stage == "ingest":
+        run.save_recipe(text)
+    return outcomes
+
+
+def run_chain(common: Common, recipe_name: str | None) -> None:
+    """Every stage in order, for every kind that the recipe names."""
+    run = RunDirectory(common.run) if recipe_name and common.run else common.directory()
+    if recipe_name:
+        asked = recipes.load(recipes.locate(recipe_name), [*common.changes])
+        if run.exists():
+            plan.refuse_contradiction(run, asked)
+    else:
+        asked = changed(common, run, {})
+    source = Path(asked.ingest.source)
+    asked = replace(asked, ingest=asked.ingest.model_copy(update={"source": str(source.resolve())}))
+    outcomes = []
+    for stage in plan.STAGES:
+        kinds = [*asked.generator.settings] if stage.name in ("generator", "expand") else None
+        if common.dry_run:
+            forecast(common, run, asked, stage.name, kinds)
+        else:
+            outcomes += carry_out(common, run, asked, stage.name, kinds)
+    if not common.dry_run:
+        show(common, run, outcomes, report=str((run.artifact("report").folder / "index.html").resolve()))
+
+
+def forecast(common: Common, run: RunDirectory, recipe: Recipe, stage: str, kinds: list[str] | None) -> None:
+    """What a command would do: counts, time, disk. Writes nothing."""
+    found = pipeline.forecast(run, recipe, stage, folds=common.fold, kinds=kinds or [], device=device(common.device, stage))
+    if common.json:
+        print_json({"run": str(run.root.resolve()), "dry_run": found})
+        return
+    for entry in found:
+        console.outcome(str(entry.pop("name")), str(entry.pop("state")), entry)
+    console.say("a dry run: nothing was written")
+
+
+def show(common: Common, run: RunDirectory, outcomes: list[Outcome], next_command: str = "", **more: Any) -> None:
+    """Results for people, or one JSON object."""
+    if not distributed.world().is_first:
+        return
+    if common.json:
+        results = [
+            {
+                "stage": o.artifact.stage, "fold": o.artifact.fold, "kind": o.artifact.kind, "state": o.state,
+                "folder": str(o.artifact.folder), "summary": o.summary, "notes": list(o.notes),
+            }
+            for o in outcomes
+        ]  # fmt: skip
+        print_json({"run": str(run.root.resolve()), "results": results, **more, **({"next": next_command} if next_command else {})})
+        return
+    for o in outcomes:
+        console.outcome(o.artifact.name, o.state, o.summary)
+    if not common.quiet:
+        for sentence in dict.fromkeys(note for o in outcomes for note in o.notes):
+            console.note(sentence)
+        if next_command:
+            console.next_command(next_command)
+
+
+def print_json(value: dict[str, Any]) -> None:
+    print(json.dumps(value, indent=2, allow_nan=False))
+
+
+def device(asked: str, stage: str) -> str:
+    """"cpu" or "cuda". auto: the GPU if torch sees one. Raises BadUsage for a GPU that is not there."""
+    if asked == "cpu" or (asked == "auto" and stage in ("ingest", "report")):  # these two need no torch
+        return "cpu"
+    if asked not in ("auto", "cuda"):
+        raise BadUsage(f"--device {asked} is not known", hint="--device auto, cpu or cuda")
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if asked == "cuda":
+        raise BadUsage("torch sees no GPU here", hint="--device cpu")
+    return "cpu"
+
+
+@contextmanager
+def ending(json_asked: Callable[[], bool]) -> Iterator[None]:
+    """Turn every way a command can end badly into a sentence and an exit code. No traceback reaches the terminal."""
+    try:
+        with interrupt.listening():
+            yield
+    except MedsynthError as failure:
+        if json_asked():
+            print_json({"error": str(failure), "hint": failure.hint, "exit_code": failure.exit_code})
+        console.error(str(failure), failure.hint)
+        sys.exit(failure.exit_code)
+    except interrupt.Interrupted as stop:
+        console.say("stopped; what was done is kept. The same command goes on from here.")
+        sys.exit(stop.exit_code)
+    except KeyboardInterrupt:
+        console.say("stopped. The same command goes on from here.")
+        sys.exit(130)
+    except OSError as failure:
+        console.error(f"{failure.strerror or failure}: {failure.filename or 'a file of the run'}", "free or unlock the disk, then the same command")
+        sys.exit(1)
+    except Exception as failure:
+        console.error(f"unexpected: {type(failure).__name__}", f"the details are in {_diary(failure)}; the same command may go on from here")
+        sys.exit(1)
+
+
+def _here(common: Common, next_command: str) -> str:
+    """A command as it has to be typed here: with --run where this one had it."""
+    return f"{next_command} --run {shlex.quote(str(common.run))}" if next_command and common.run else next_command
+
+
+def _diary(failure: Exception) -> str:
+    """Write the traceback to a file of its own: it may hold names from the data, so it is not shown."""
+    handle, name = tempfile.mkstemp(prefix="medsynth-", suffix=".log")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write("".join(traceback.format_exception(failure)))
+    return name
+
+
+def _toml(value: Any) -> str:
+    return json.dumps(list(value) if isinstance(value, tuple) else value)

@@ -1,0 +1,55 @@
+"""Generators make latents from labels. One folder each; the folder's name is its kind."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from medsynth import kinds
+from medsynth.codecs import Code
+
+if TYPE_CHECKING:
+    from medsynth.draws import Draws, RowDraws
+    from medsynth.shapes import Labels, Latents, Loss
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How samples are drawn. What a generator has no use for it leaves alone."""
+
+    guidance: float = 1.5
+    sampler: Literal["ddpm", "ddim", "dpm++"] = "dpm++"
+    steps: int = 25
+    updates: int | None = None  # cellular automata: updates a step; None: as in training
+    inherit: Literal["nothing", "output", "hidden", "both"] = "hidden"  # cellular automata: what a step leaves to the next
+
+
+class Generator(Protocol):
+    """An nn.Module that learns latents and then makes new ones."""
+
+    def loss(self, latents: "Latents", labels: "Labels", draws: "Draws") -> "Loss": ...
+
+    def sample(self, labels: "Labels", draws: "RowDraws", sampling: Sampling) -> "Latents":
+        """One latent a row. A row depends on its labels and its own random numbers, not on its batch."""
+        ...
+
+
+def build(config: Any, *, code: Code, labels: int) -> Any:
+    """An untrained generator for codes of one shape and a number of labels."""
+    return kinds.model("generators", config.kind)(config, code=code, labels=labels)
+
+
+def save(folder: Path, generator: Any, config: Any, *, code: Code, labels: int) -> None:
+    """Write what is needed to build the generator again without any flag."""
+    from medsynth.artifacts import weights
+
+    weights.save_module(folder, generator, {"config": config.model_dump(mode="json"), "code": list(code.shape), "labels": labels})
+
+
+def load(folder: Path, device: str = "cpu") -> Any:
+    """Rebuild a trained generator from its folder alone, on a device, in evaluation mode."""
+    from medsynth.artifacts import weights
+
+    facts = weights.facts(folder)
+    config = kinds.config("generators", facts["config"]["kind"])(**facts["config"])
+    built = build(config, code=Code(tuple(facts["code"])), labels=facts["labels"])
+    return weights.load_into(folder, built).to(device)

@@ -1,0 +1,107 @@
+"""GeCA as a generator: training on latents, sampling with Gene Heredity Guidance."""
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from medsynth.codecs import Code
+from medsynth.draws import Draws, RowDraws
+from medsynth.generators import Sampling
+from medsynth.generators.geca.config import Config
+from medsynth.generators.geca.rule import SHAPES, Constants, Rule
+from medsynth.nn.diffusion import Diffusion, guided
+from medsynth.nn.embeddings import LabelEmbedding
+from medsynth.shapes import Labels, Latents, Loss
+
+
+class Model(nn.Module):
+    """A cellular automaton that predicts the noise in a latent (Elbatel et al., MICCAI 2024, arXiv 2407.03018)."""
+
+    def __init__(self, config: Config, *, code: Code, labels: int) -> None:
+        super().__init__()
+        shape = SHAPES[config.size]
+        self.config, self.code = config, code
+        self.channels, self.grid = code.shape[0], (code.shape[1], code.shape[2])
+        self.state_channels = 2 * self.channels + shape.hidden
+        self.diffusion = Diffusion(config.prediction, config.noise_schedule, learns_variance=True, min_snr=config.min_snr)
+        self.rule = Rule(shape, self.channels, self.grid, LabelEmbedding(labels, shape.width, config.label_dropout))
+
+    def loss(self, latents: Latents, labels: Labels, draws: Draws) -> Loss:
+        """The diffusion's loss; the automaton grows from a fresh seed for every example."""
+        condition = self.rule.label.with_dropout(labels, self.config.label_dropout_rate, draws)
+        state = self.seed_state(draws).to(latents.device)
+        fires = self.fires(draws, self.config.updates).to(latents.device)
+
+        def network(x_t: Latents, t: Tensor) -> Tensor:
+            return self.output(self.grow(state, fires, self.rule.constants(x_t, t, condition)))
+
+        return self.diffusion.loss(network, latents, draws)
+
+    @torch.no_grad()
+    def sample(self, labels: Labels, draws: RowDraws, sampling: Sampling) -> Latents:
+        """Latents for labels, (row, channel, row, column). Heredity works with guidance and without."""
+        device = next(self.parameters()).device
+        labels, rows = labels.to(device), draws.rows
+        conditions = [self.rule.label(labels)]
+        if sampling.guidance != 1:
+            conditions.append(self.rule.label.unconditional(rows))
+        # The halves of guidance share seed and fire masks, so that they differ by the labels only; their hidden states
+        # are their own.
+        condition = torch.cat(conditions)
+        updates = sampling.updates or self.config.updates
+        inherited: Tensor | None = None
+
+        def network(x_t: Latents, t: Tensor) -> Tensor:
+            nonlocal inherited
+            state = self.seed_state(draws).to(device).repeat(len(conditions), 1, 1)
+            if inherited is not None:
+                state = self.inherit(state, inherited, sampling.inherit)
+            fires = self.fires(draws, updates).to(device).repeat(1, len(conditions), 1)
+            halves = len(conditions)
+            constants = self.rule.constants(x_t.repeat(halves, 1, 1, 1), t.repeat(halves), condition)
+            inherited = self.grow(state, fires, constants)
+            answer = self.output(inherited)
+            if halves == 1:
+                return answer
+            return guided(*answer.chunk(2), sampling.guidance, self.channels)
+
+        start = draws.normal(*self.code.shape).to(device)
+        return self.diffusion.sample(network, start, sampling.sampler, sampling.steps, draws)
+
+    def seed_state(self, draws: Draws) -> Tensor:
+        """C_out and C_h are zero but for the centre cell's C_out, which is standard normal; (row, cell, channel)."""
+        rows, columns = self.grid
+        state = torch.zeros(draws.rows, rows * columns, self.state_channels)
+        state[:, rows // 2 * columns + columns // 2, : 2 * self.channels] = draws.normal(2 * self.channels)
+        return state
+
+    def fires(self, draws: Draws, updates: int) -> Tensor:
+        """Which cells take part in which update: Bernoulli for each, as in the paper; bool (update, row, cell)."""
+        return (draws.uniform(updates, self.grid[0] * self.grid[1]) < self.config.fire_rate).transpose(0, 1)
+
+    def grow(self, state: Tensor, fires: Tensor, constants: Constants) -> Tensor:
+        """The M updates. state (row, cell, channel) -> the same; fires (M, row, cell)."""
+        rows, cells, channels = state.shape
+        flat = state.reshape(rows * cells, channels)
+        for mask in fires:
+            update = partial(self.rule, firing=mask.flatten().nonzero().flatten(), constants=constants)
+            if self.config.recompute and torch.is_grad_enabled():
+                flat = checkpoint(update, flat, use_reentrant=False, preserve_rng_state=False)
+            else:
+                flat = update(flat)
+        return flat.view(rows, cells, channels)
+
+    def output(self, state: Tensor) -> Tensor:
+        """C_out as a prediction and its variance, (row, 2 * channel, row, column)."""
+        return state[..., : 2 * self.channels].transpose(1, 2).unflatten(2, self.grid)
+
+    def inherit(self, seed: Tensor, left: Tensor, mode: str) -> Tensor:
+        """A new state in which some part is what the last diffusion step left (eq. 5 to 7)."""
+        output, hidden = seed.split([2 * self.channels, self.state_channels - 2 * self.channels], dim=2)
+        if mode in ("output", "both"):
+            output = left[..., : 2 * self.channels]
+        if mode in ("hidden", "both"):
+            hidden = left[..., 2 * self.channels :]
+        return torch.cat([output, hidden], dim=2)

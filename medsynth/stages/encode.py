@@ -1,0 +1,32 @@
+"""images + codec -> the raw posterior of every image that the fold may learn from or choose on."""
+
+import numpy as np
+import torch
+
+from medsynth import codecs, interrupt
+from medsynth.artifacts import cohort, latents
+from medsynth.data.loading import ImageSet
+from medsynth.job import Job, Result
+
+BATCH = 32
+
+
+@torch.no_grad()
+def run(job: Job) -> Result:
+    """Encode each image, and its mirror image where the cohort allows it. Nothing is drawn here: that is for loading."""
+    everyone = cohort.load(job.input("ingest"))
+    assert job.fold is not None
+    samples = [*everyone.training(job.fold).samples, *everyone.selection(job.fold).samples]
+    codec = codecs.load(job.input("codec"), job.device)
+    pixels = ImageSet(samples)
+    copies = 2 if everyone.facts.mirror else 1
+    rows = []
+    for first in range(0, len(samples), BATCH):
+        batch = pixels.tensor(range(first, min(first + BATCH, len(samples)))).to(job.device)
+        both = [codec.encode(batch.flip(3) if mirrored else batch).float().cpu() for mirrored in range(copies)]
+        rows.append(torch.stack(both, dim=1).numpy())  # (image, copy, channel, row, column)
+        job.progress(f"encode, fold {job.fold}", first + len(batch), len(samples))
+        interrupt.check()
+    latents.save(job.out, np.concatenate(rows), [s.sample for s in samples])
+    summary = {"codec": job.kind, "images": len(samples), "copies": copies, "latent": "x".join(map(str, codec.code.shape))}
+    return Result(summary, everyone.training(job.fold).patients_hash())

@@ -1,0 +1,184 @@
+"""GeCA is what the paper says, and the fast form is the plain form."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch.nn import functional as F
+
+from medsynth.codecs import Code
+from medsynth.draws import row_draws, step_draws
+from medsynth.generators import Sampling
+from medsynth.generators.geca.config import Config
+from medsynth.generators.geca.model import Model
+from medsynth.generators.geca.rule import SHAPES, Rule, Shape
+from medsynth.nn.embeddings import LabelEmbedding
+
+GOLDEN = Path(__file__).parent / "data" / "geca.safetensors"
+
+
+def counted(size: str, dropout: str) -> int:
+    model = Model(Config(size=size, label_dropout=dropout), code=Code((4, 32, 32)), labels=11)
+    return sum(p.numel() for p in model.parameters())
+
+
+@pytest.mark.parametrize(("size", "parameters"), [("s", 13_312_584), ("xs", 2_255_720)])
+def test_the_parameters_are_as_many_as_in_the_paper(size, parameters):
+    assert counted(size, "per-label") == parameters
+    assert counted(size, "whole") == parameters + SHAPES[size].width  # the learned null
+
+
+def golden_rule(weights):
+    rule = Rule(Shape(width=48, heads=4, mlp=64, hidden=8), 4, (6, 6), LabelEmbedding(3, 48, "per-label"))
+    names = {
+        "time.first": "timestep_mlp.0", "time.second": "timestep_mlp.1", "label.first": "label_mlp.0", "label.second": "label_mlp.1",
+    }  # fmt: skip
+    state = {}
+    for name in rule.state_dict():
+        module, _, which = name.rpartition(".")
+        state[name] = weights[f"{names.get(module, module)}.{which}"]
+    rule.load_state_dict(state)
+    return rule
+
+
+def test_the_golden_vectors_are_met():
+    golden = load_file(GOLDEN)
+    rule = golden_rule(golden)
+    constants = rule.constants(golden["in.z"], golden["in.t"], rule.label(golden["in.labels"]))
+    state = golden["in.state"].flatten(2).transpose(1, 2).flatten(0, 1)
+    for fires in golden["in.fires"]:
+        state = rule(state, fires.flatten().nonzero().flatten(), constants)
+    found = state.view(2, 36, 16).transpose(1, 2).unflatten(2, (6, 6))
+    torch.testing.assert_close(found, golden["out.state"], atol=1e-5, rtol=0)
+    torch.testing.assert_close(found[:, :8], golden["out.c_out"], atol=1e-5, rtol=0)
+
+
+def textbook(rule: Rule, z, t, condition, state, fires):
+    """The rule as the paper tells it: everything at every update, for every cell, neighbours by one-hot convolutions."""
+    batch, rows, columns, width = len(z), *rule.grid, rule.width
+    shifts = torch.eye(9).view(9, 1, 3, 3).repeat(width, 1, 1, 1).to(z)
+    for mask in fires:
+        c = F.silu(rule.time(t) + condition)
+        shift1, scale1, gate1, shift2, scale2, gate2 = rule.block_modulation(c)[:, None].chunk(6, dim=2)
+        final_shift, final_scale = rule.final_modulation(c)[:, None].chunk(2, dim=2)
+        cells = torch.cat([z.flatten(2).transpose(1, 2), state], dim=2)
+        e = rule.cell_embedding(cells) + rule.positions
+        q, k, v = rule.qkv(rule.attention_norm(e) * (1 + scale1) + shift1).chunk(3, dim=2)
+        near = [
+            F.conv2d(x.transpose(1, 2).unflatten(2, (rows, columns)), shifts, padding=1, groups=width)
+            .view(batch, rule.heads, width // rule.heads, 9, rows * columns)
+            for x in (k, v)
+        ]  # fmt: skip
+        q = q.transpose(1, 2).view(batch, rule.heads, width // rule.heads, 1, rows * columns)
+        weights = ((q * near[0]).sum(2, keepdim=True) * (width // rule.heads) ** -0.5).softmax(dim=3)
+        heard = (weights * near[1]).sum(3).reshape(batch, width, rows * columns).transpose(1, 2)
+        e = e + gate1 * rule.attention_out(heard)
+        e = e + gate2 * rule.mlp[1](F.gelu(rule.mlp[0](rule.mlp_norm(e) * (1 + scale2) + shift2)))
+        u = rule.final(F.layer_norm(e, (width,), eps=1e-6) * (1 + final_scale) + final_shift)
+        state = state + mask[..., None] * u
+    return state
+
+
+def awake(config: Config, grid=(5, 7), labels=3, seed=0) -> Model:
+    """A model whose zero-initialised layers are random, so that everything in it matters."""
+    torch.manual_seed(seed)
+    model = Model(config, code=Code((4, *grid)), labels=labels)
+    for layer in (model.rule.block_modulation, model.rule.final_modulation, model.rule.final):
+        torch.nn.init.normal_(layer.weight, std=0.05)
+    return model
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_the_shortcuts_change_neither_outputs_nor_gradients(recompute):
+    model = awake(Config(updates=4, recompute=recompute)).double()
+    draws = step_draws(0, 3)
+    z, state, fires = draws.normal(4, 5, 7).double(), model.seed_state(draws).double(), model.fires(draws, 4)
+    t, condition = torch.tensor([3, 400, 999]), model.rule.label(torch.eye(3).double())
+    fast = model.grow(state, fires, model.rule.constants(z, t, condition))
+    fast.square().mean().backward(retain_graph=True)
+    gradients = [p.grad.clone() for p in model.parameters() if p.grad is not None]
+    model.zero_grad()
+    plain = textbook(model.rule, z, t, condition, state, fires)
+    plain.square().mean().backward()
+    torch.testing.assert_close(fast, plain, atol=1e-6, rtol=0)
+    for ours, theirs in zip(gradients, [p.grad for p in model.parameters() if p.grad is not None], strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-6)
+
+
+def test_a_cell_reaches_no_further_than_its_updates():
+    model = awake(Config(updates=2, fire_rate=1.0), grid=(9, 9)).double()
+    draws = step_draws(0, 1)
+    z, state, fires = draws.normal(4, 9, 9).double(), model.seed_state(draws).double(), model.fires(draws, 2)
+    changed = z.clone()
+    changed[..., 1, 1] += 1
+
+    def grown(x):
+        constants = model.rule.constants(x, torch.tensor([500]), model.rule.label(torch.zeros(1, 3).double()))
+        return model.output(model.grow(state, fires, constants))
+
+    differs = (grown(z) != grown(changed)).any(dim=1)[0]
+    assert differs[:4, :4].all()  # two cells away in each direction
+    assert not differs[4:].any()
+    assert not differs[:, 4:].any()
+
+
+def test_a_cell_that_does_not_fire_keeps_its_state():
+    model = awake(Config(updates=1))
+    draws = step_draws(1, 2)
+    state, fires = model.seed_state(draws), model.fires(draws, 1)
+    constants = model.rule.constants(draws.normal(4, 5, 7), torch.tensor([5, 6]), model.rule.label(torch.zeros(2, 3)))
+    grown = model.grow(state, fires, constants)
+    changed = (grown != state).any(dim=2)
+    assert torch.equal(changed, fires[0])
+
+
+@pytest.mark.parametrize("sampler", ["ddpm", "ddim", "dpm++"])
+@pytest.mark.parametrize("guidance", [1.0, 2.0])
+def test_a_sample_depends_on_its_labels_and_seed_and_not_on_its_batch(sampler, guidance):
+    model = awake(Config(updates=3)).eval()
+    labels = torch.tensor([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 0, 1.0]])
+    sampling = Sampling(guidance=guidance, sampler=sampler, steps=4)
+    together = model.sample(labels, row_draws([1, 2, 3, 4]), sampling)
+    alone = model.sample(labels[2:3], row_draws([3]), sampling)
+    torch.testing.assert_close(together[2:3], alone, atol=1e-4, rtol=1e-4)
+    other = model.sample(labels[1:2], row_draws([3]), sampling)
+    assert not torch.allclose(alone, other, atol=1e-3)
+
+
+@pytest.mark.parametrize("guidance", [1.0, 1.5])
+def test_every_kind_of_heredity_gives_another_image_with_guidance_and_without(guidance):
+    model = awake(Config(updates=3)).eval()
+    found = [
+        model.sample(torch.ones(1, 3), row_draws([5]), Sampling(guidance, "ddpm", 4, inherit=mode))
+        for mode in ("nothing", "output", "hidden", "both")
+    ]
+    for i, one in enumerate(found):
+        for other in found[i + 1 :]:
+            assert not torch.allclose(one, other, atol=1e-5)
+
+
+def test_the_halves_of_guidance_inherit_their_own_hidden_state():
+    """With guidance 1 + tiny the conditional half must go on exactly as without guidance."""
+    model = awake(Config(updates=3)).eval()
+    one, other = (model.sample(torch.ones(2, 3), row_draws([5, 6]), Sampling(g, "ddim", 5)) for g in (1.0, 1.0 + 1e-7))
+    torch.testing.assert_close(one, other, atol=1e-3, rtol=1e-3)
+
+
+def test_the_number_of_updates_may_change_after_training():
+    model = awake(Config(updates=3)).eval()
+    few, many = (model.sample(torch.ones(1, 3), row_draws([5]), Sampling(steps=3, updates=m)) for m in (1, 6))
+    assert few.shape == many.shape == (1, 4, 5, 7)
+    assert not torch.allclose(few, many)
+
+
+def test_hidden_labels_are_the_learned_null_or_single_zeros():
+    labels = torch.ones(4000, 3)
+    whole = LabelEmbedding(3, 8, "whole")
+    torch.nn.init.normal_(whole.null)
+    dropped = whole.with_dropout(labels, 0.1, step_draws(0, 4000))
+    is_null = (dropped == whole.null).all(dim=1)
+    assert 0.07 < is_null.float().mean() < 0.13
+    assert torch.equal(dropped[~is_null], whole(labels)[~is_null])
+    single = LabelEmbedding(3, 8, "per-label").with_dropout(labels, 0.1, step_draws(0, 4000))
+    assert len(single.unique(dim=0)) == 8  # every subset of three labels
