@@ -1,4 +1,4 @@
-"""A seed -> a cohort of drawn retina photographs with labels and lesion masks, to try the program without any patient."""
+"""A seed -> drawn retina photographs with labels and lesion masks: a cohort to try the program on, of nobody."""
 
 from medsynth.data.drawn.cohort import EXUDATES, HAEMORRHAGES, LABELS, WOOL_SPOTS, draw_cohort
 

@@ -1,7 +1,7 @@
 """Outlines on the retina -> soft stencils: arrays in [0, 1] that say how much of each pixel is covered.
 
-The retina's own coordinates: x to the right, y down, the fovea about (0, 0), the camera's field a disc of radius 1. A right
-eye is drawn; its nasal side, where the optic disc is, is the side of positive x.
+The retina's own coordinates: x to the right, y down, the fovea about (0, 0), the camera's field a disc of radius 1.
+A right eye is drawn; its nasal side, where the optic disc is, is the side of positive x.
 """
 
 from collections.abc import Iterable
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
+WAVES = np.array([2, 3, 5, 7])  # around an irregular outline
 REACH = 1.2  # the retina is drawn beyond the camera's field, for photographs that are a little off centre
 
 Points = np.ndarray  # (point, 2): x and y on the retina
@@ -76,7 +77,8 @@ class Canvas:
 
 def blob(dice: np.random.Generator, centre: Points, radius: float, *, rough: float = 0.2) -> Points:
     """An irregular round outline; `rough` is the share of the radius by which it wavers."""
-    angles = np.linspace(0, 2 * np.pi, 28, endpoint=False)
-    waver = sum(dice.normal(0, rough / n) * np.cos(n * angles + dice.uniform(0, 2 * np.pi)) for n in (2, 3, 5))
+    angles = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+    heights, phases = dice.normal(0, rough, len(WAVES)) / WAVES, dice.uniform(0, 2 * np.pi, len(WAVES))
+    waver = heights @ np.cos(WAVES[:, None] * angles + phases[:, None])
     around = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    return centre + radius * np.clip(1 + waver, 0.5, 1.6)[:, None] * around
+    return centre + radius * (1 + np.tanh(waver))[:, None] * around

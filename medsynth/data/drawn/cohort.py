@@ -1,7 +1,7 @@
 """A seed -> `labels.csv`, `images/` and `masks/`: the files of a small eye clinic that does not exist.
 
-The pictures are drawn, not photographed. They are there to try the program, and to see within minutes whether a generator
-follows its labels. No number that is measured on them says anything about medicine.
+The pictures are drawn, not photographed. They are there to try the program, and to see within minutes whether a
+generator follows its labels. No number that is measured on them says anything about medicine.
 """
 
 import csv
@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from medsynth import seeds
 from medsynth.artifacts import files
+from medsynth.data import images
 from medsynth.data.drawn.lesions import EXUDATES, HAEMORRHAGES, WOOL_SPOTS
 from medsynth.data.drawn.retina import Eye, draw_retina, photograph
 from medsynth.errors import BadUsage
@@ -21,11 +21,12 @@ from medsynth.errors import BadUsage
 LABELS = (HAEMORRHAGES, EXUDATES, WOOL_SPOTS)
 SHARES = {HAEMORRHAGES: 0.40, EXUDATES: 0.25, WOOL_SPOTS: 0.12}  # of the eyes, as far as whole eyes allow
 SHOTS = (2, 3)  # fewest and most photographs of an eye
+SMALLEST = 32  # pixels a side; below, a lesion may be too small for its mask
 COLUMNS = ("image", "patient", "eye", "mask", *LABELS)
 
-# How much of an eye's inclination to a lesion it has in common with the patient's other eye, with the other lesions of the
-# same eye, and with nothing. The squares add up to 1.
-FROM_PATIENT, FROM_EYE, FROM_CHANCE = 0.65, 0.40, 0.646
+# What an eye's inclination to a lesion comes from: the patient's illness, the patient's inclination to this kind of
+# lesion, the eye's illness, and chance. The squares add up to 1.
+FROM_PATIENT, FROM_KIND, FROM_EYE, FROM_CHANCE = 0.5, 0.5, 0.3, 0.64
 
 
 def draw_cohort(
@@ -38,13 +39,15 @@ def draw_cohort(
 ) -> Path:
     """Draw both eyes of so many patients, two or three photographs each, and return the path of labels.csv.
 
-    `size` is pixels a side. Every picture has a mask of its lesions (0 and 255), black where there are none. labels.csv has
-    the columns image,patient,eye,mask (paths as seen from the folder) and a 0/1 column for each label; it is written last.
+    `size` is pixels a side. Every picture has a mask of its lesions (0 and 255), black where there are none. labels.csv
+    has the columns image,patient,eye,mask (paths relative to the folder) and a 0/1 column a label; it is written last.
     A picture depends on the seed, the patient, the eye, its number and the eye's labels, and on no other picture.
-    Raises BadUsage for fewer than one patient or 16 pixels.
+    Raises BadUsage for fewer than one patient or SMALLEST pixels.
     """
-    if patients < 1 or size < 16:
-        raise BadUsage(f"{patients} patients at {size} pixels cannot be drawn", hint="at least 1 patient and 16 pixels")
+    if patients < 1 or size < SMALLEST:
+        raise BadUsage(
+            f"{patients} patients at {size} pixels cannot be drawn", hint=f"at least 1 patient and {SMALLEST} pixels"
+        )
     for name in ("images", "masks"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     text = io.StringIO()
@@ -58,8 +61,8 @@ def draw_cohort(
         for shot in range(1, int(eye.dice("shots").integers(SHOTS[0], SHOTS[1] + 1)) + 1):
             picture, mask = photograph(retina, eye.dice(f"shot {shot}"), size)
             name = f"{eye.patient}-{eye.side}-{shot}.png"
-            _write(folder / "images" / name, picture)
-            _write(folder / "masks" / name, mask)
+            images.write_png(folder / "images" / name, picture)
+            images.write_png(folder / "masks" / name, mask[..., None])
             table.writerow([f"images/{name}", eye.patient, eye.side, f"masks/{name}", *eye.labels.values()])
     files.write_text(folder / "labels.csv", text.getvalue())
     if progress:
@@ -72,6 +75,7 @@ def draw_eyes(patients: int, seed: int) -> list[Eye]:
     dice = np.random.default_rng(seeds.derive(seed, "drawn cohort", "labels"))
     inclined = (
         FROM_PATIENT * dice.standard_normal((patients, 1, 1))
+        + FROM_KIND * dice.standard_normal((patients, 1, len(LABELS)))
         + FROM_EYE * dice.standard_normal((patients, 2, 1))
         + FROM_CHANCE * dice.standard_normal((patients, 2, len(LABELS)))
     ).reshape(-1, len(LABELS))
@@ -82,7 +86,3 @@ def draw_eyes(patients: int, seed: int) -> list[Eye]:
         Eye(seed, patient, side, {name: int(ranks[row, i] < counts[i]) for i, name in enumerate(LABELS)})
         for row, (patient, side) in enumerate(names)
     ]
-
-
-def _write(path: Path, pixels: np.ndarray) -> None:
-    files.write(path, lambda file: Image.fromarray(pixels).save(file, format="PNG"))

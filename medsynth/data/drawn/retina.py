@@ -10,7 +10,7 @@ from medsynth.data.drawn import vessels
 from medsynth.data.drawn.canvas import REACH, Canvas, Stencil, blob
 from medsynth.data.drawn.lesions import EXUDATES, HAEMORRHAGES, WOOL_SPOTS, Lesions, scatter
 
-FINER = 3  # everything is drawn this many times finer than it is shown, then averaged: no jagged edges
+FINER = 2  # everything is drawn this many times finer than it is shown, then averaged: no jagged edges
 SHOWN = 0.96  # radius of the camera's field as a share of half the picture
 LESION_FROM = 0.5  # a pixel belongs to the mask when a lesion covers at least this share of it
 
@@ -25,7 +25,7 @@ class Eye:
     labels: dict[str, int]
 
     def dice(self, purpose: str) -> np.random.Generator:
-        """Random numbers of this eye; the labels have no part in them, so the healthy parts look the same with and without."""
+        """Random numbers of this eye. Labels have no part in them: the healthy parts look the same with and without."""
         return np.random.default_rng(seeds.derive(self.seed, "drawn cohort", purpose, self.patient, self.side))
 
     def patient_dice(self) -> np.random.Generator:
@@ -45,13 +45,16 @@ def draw_retina(eye: Eye, size: int) -> Retina:
     """The retina of an eye, for photographs of `size` pixels a side."""
     canvas = Canvas(round(size * FINER * REACH / SHOWN))
     dice = eye.dice("anatomy")
-    disc = np.array([0.62, 0.0]) + dice.normal(0, 0.035, 2)
+    disc = np.array([0.58, 0.0]) + dice.normal(0, 0.035, 2)
     colour = _ground(canvas, eye, dice, disc)
     lesions = scatter(eye.dice("lesions"), disc, eye.labels)
-    colour, covered = _below_vessels(canvas, colour, lesions, dice)
+    waxy = canvas.areas(lesions.outlines[EXUDATES], blur=0.004)
+    colour = _over(colour, waxy, (1.0, 0.90, 0.32), 0.95)
     colour = _optic_disc(canvas, colour, dice, disc)
     colour = _vessels(canvas, colour, vessels.grow(eye.dice("vessels"), disc))
-    colour, covered = _above_vessels(canvas, colour, covered, lesions, eye.dice("fluff"))
+    colour, wool = _wool_spots(canvas, colour, lesions, eye.dice("wool"))
+    colour, blood = _haemorrhages(canvas, colour, lesions)
+    covered = np.maximum(np.maximum(waxy, wool), blood)
     picture, mask = Image.fromarray(_bytes(colour)), Image.fromarray(_bytes(covered))
     if eye.side == "left":
         mirrored = Image.Transpose.FLIP_LEFT_RIGHT
@@ -65,7 +68,7 @@ def photograph(retina: Retina, dice: np.random.Generator, size: int) -> tuple[np
     The camera is never placed twice the same: the shift, the turn, the zoom and the light come from `dice`.
     """
     turn, zoom = np.deg2rad(dice.normal(0, 3)), dice.uniform(0.95, 1.04)
-    shift = np.clip(dice.normal(0, 0.025, 2), -0.06, 0.06)
+    shift = np.clip(dice.normal(0, 0.03, 2), -0.06, 0.06)
     light, warmth = dice.uniform(0.88, 1.1), dice.normal(0, 0.025)
     shine = np.clip(dice.normal(0, 0.15, 2), -0.3, 0.3)
 
@@ -84,7 +87,7 @@ def photograph(retina: Retina, dice: np.random.Generator, size: int) -> tuple[np
     uneven = np.hypot(line[None, :] - shine[0], line[:, None] - shine[1])
     aperture = np.clip((1 - distance) / 0.035, 0, 1)
     lit = aperture * light * (1.06 - 0.34 * uneven**2)
-    colour = np.asarray(shot, dtype=np.float32) / 255 * lit[..., None] * (1 + warmth, 1.0, 1 - warmth)
+    colour = np.asarray(shot, dtype=np.float32) / 255 * lit[..., None] * _rgb(1 + warmth, 1.0, 1 - warmth)
     seen = _average(colour) + dice.normal(0, 0.012, (size, size, 3)) * _average(aperture)[..., None]
     covered = _average(np.asarray(mask, dtype=np.float32) / 255 * (aperture > 0))
     return _bytes(seen), np.where(covered >= LESION_FROM, 255, 0).astype(np.uint8)
@@ -93,18 +96,21 @@ def photograph(retina: Retina, dice: np.random.Generator, size: int) -> tuple[np
 def _ground(canvas: Canvas, eye: Eye, dice: np.random.Generator, disc: np.ndarray) -> np.ndarray:
     """The red-orange of the fundus with the choroid's texture and the dark macula."""
     person = eye.patient_dice()
-    tint = np.array([0.80, 0.40, 0.17]) + person.uniform(-1, 1) * np.array([0.06, 0.07, 0.05]) + person.normal(0, 0.012, 3)
-    texture = 0.045 * canvas.clouds(dice, 7) + 0.03 * canvas.clouds(dice, 19) + 0.02 * canvas.clouds(dice, 45)
+    pale, hue = person.uniform(-1, 1), person.normal(0, 0.025, 3)
+    tint = np.array([0.80, 0.40, 0.17]) + pale * np.array([0.07, 0.08, 0.06]) + hue
+    texture = 0.05 * canvas.clouds(dice, 7) + 0.04 * canvas.clouds(dice, 19) + 0.03 * canvas.clouds(dice, 45)
     fovea = np.exp(-((canvas.distance(*dice.normal(0, 0.02, 2)) / 0.20) ** 2))
     glow = np.exp(-((canvas.distance(*disc) / 0.55) ** 2))  # the nerve fibres about the disc reflect more
     brightness = 1 + texture - person.uniform(0.30, 0.42) * fovea + 0.10 * glow
-    return brightness[..., None] * tint.astype(np.float32)
+    return brightness.astype(np.float32)[..., None] * _rgb(*tint)
 
 
 def _optic_disc(canvas: Canvas, colour: np.ndarray, dice: np.random.Generator, disc: np.ndarray) -> np.ndarray:
-    radius = dice.uniform(0.165, 0.195)
+    radius = dice.uniform(0.18, 0.21)
     rim = canvas.areas([blob(dice, np.zeros(2), radius, rough=0.03) * (0.92, 1.05) + disc], blur=0.015)
-    cup = canvas.areas([blob(dice, disc + (-0.02, 0), radius * dice.uniform(0.4, 0.58), rough=0.05)], blur=0.025)
+    cup = canvas.areas(
+        [blob(dice, disc - np.array([0.02, 0]), radius * dice.uniform(0.4, 0.58), rough=0.05)], blur=0.025
+    )
     return _over(_over(colour, rim, (0.97, 0.74, 0.40), 0.95), cup, (1.0, 0.90, 0.64), 0.9)
 
 
@@ -114,31 +120,39 @@ def _vessels(canvas: Canvas, colour: np.ndarray, tree: list[vessels.Vessel]) -> 
     gleam = [(points, widths * 0.3) for points, widths in arteries if widths[0] > 0.035]
     for lines, left in ((arteries, (0.80, 0.50, 0.45)), (veins, (0.60, 0.30, 0.32))):
         covered = canvas.strokes(lines, blur=0.006)[..., None]
-        colour = colour * (1 - covered * (1 - np.array(left, dtype=np.float32)))
+        colour = colour * (1 - covered * (1 - _rgb(*left)))
     return _over(colour, canvas.strokes(gleam, blur=0.006), (0.95, 0.55, 0.35), 0.35)
 
 
-def _below_vessels(
+def _wool_spots(
     canvas: Canvas, colour: np.ndarray, lesions: Lesions, dice: np.random.Generator
 ) -> tuple[np.ndarray, Stencil]:
-    covered = canvas.areas(lesions.outlines[EXUDATES], blur=0.004)
-    return _over(colour, covered, (1.0, 0.92, 0.30), 0.97), covered
+    """Pale, thickest in the middle, without an edge; they hide the vessels beneath them."""
+    if not lesions.outlines[WOOL_SPOTS]:
+        return colour, np.zeros((canvas.pixels, canvas.pixels), np.float32)
+    covered = canvas.areas(lesions.outlines[WOOL_SPOTS], blur=0.045)
+    fluff = 1 + 0.07 * canvas.clouds(dice, 24) + 0.07 * canvas.clouds(dice, 60)
+    return _over(colour, np.clip(covered * fluff * 1.05, 0, 1), (0.92, 0.87, 0.78), 0.92), covered
 
 
-def _above_vessels(
-    canvas: Canvas, colour: np.ndarray, covered: Stencil, lesions: Lesions, dice: np.random.Generator
-) -> tuple[np.ndarray, Stencil]:
-    wool = canvas.areas(lesions.outlines[WOOL_SPOTS], blur=0.035)
-    fluff = np.clip(1 + 0.10 * canvas.clouds(dice, 40), 0, 1.2)
-    colour = _over(colour, np.clip(wool * fluff, 0, 1), (0.90, 0.88, 0.82), 0.95)
-    blood = canvas.areas(lesions.outlines[HAEMORRHAGES], blur=0.008)
-    colour = _over(colour, blood, (0.30, 0.03, 0.03), 0.92)
-    return colour, np.maximum(np.maximum(covered, wool), blood)
+def _haemorrhages(canvas: Canvas, colour: np.ndarray, lesions: Lesions) -> tuple[np.ndarray, Stencil]:
+    """Dark red, darkest in the middle."""
+    if not lesions.outlines[HAEMORRHAGES]:
+        return colour, np.zeros((canvas.pixels, canvas.pixels), np.float32)
+    covered = canvas.areas(lesions.outlines[HAEMORRHAGES], blur=0.008)
+    deep = canvas.areas(lesions.outlines[HAEMORRHAGES], blur=0.04)
+    return _over(_over(colour, covered, (0.46, 0.06, 0.05), 0.9), covered * deep, (0.24, 0.01, 0.02), 0.8), covered
 
 
 def _over(colour: np.ndarray, covered: Stencil, paint: tuple[float, float, float], opacity: float) -> np.ndarray:
-    share = (covered * opacity)[..., None]
-    return colour * (1 - share) + share * np.array(paint, dtype=np.float32)
+    painted = _rgb(*paint) - colour
+    painted *= (covered * np.float32(opacity))[..., None]
+    painted += colour
+    return painted
+
+
+def _rgb(red: float, green: float, blue: float) -> np.ndarray:
+    return np.array([red, green, blue], dtype=np.float32)
 
 
 def _average(fine: np.ndarray) -> np.ndarray:

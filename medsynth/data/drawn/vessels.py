@@ -1,4 +1,4 @@
-"""A random generator -> the vessels of one eye: lines that leave the optic disc, bend around the macula, branch and taper."""
+"""A random generator -> the vessels of one eye: lines from the optic disc around the macula, branching and tapering."""
 
 from dataclasses import dataclass
 
@@ -9,8 +9,8 @@ from medsynth.data.drawn.canvas import REACH, Points
 STEP = 0.03  # between two points of a vessel, in units of the retina
 MACULA = 0.22  # no vessel comes closer to the fovea
 TRUNKS = {  # where an arcade passes from the disc on, as three control points; mirrored in y for the one below
-    "temporal": ((-0.02, -0.50), (-0.62, -0.72), (-1.35, -0.38)),
-    "nasal": ((0.10, -0.30), (0.24, -0.52), (0.50, -0.95)),
+    "temporal": ((-0.02, -0.50), (-0.60, -0.74), (-1.45, -0.34)),
+    "nasal": ((0.16, -0.16), (0.28, -0.42), (0.50, -0.95)),
 }
 
 
@@ -37,12 +37,14 @@ def grow(dice: np.random.Generator, disc: Points) -> list[Vessel]:
 def _trunk(dice: np.random.Generator, disc: Points, controls: Points, vein: bool, *, thin: bool) -> Vessel:
     outward = 1.0 if vein else 0.86  # the artery of a pair runs inside of its vein
     bends = disc + controls * outward * (1, dice.uniform(0.82, 1.1)) + dice.normal(0, 0.05, (3, 2))
-    start = disc + dice.normal(0, 0.03, 2)
+    start = disc + dice.normal(0, 0.025, 2)
     t = np.linspace(0, 1, 48)[:, None]
     points = (1 - t) ** 3 * start + 3 * (1 - t) ** 2 * t * bends[0] + 3 * (1 - t) * t**2 * bends[1] + t**3 * bends[2]
     points = points + _sway(dice, len(points))
-    width = (0.075 if vein else 0.052) * (0.7 if thin else 1.0) * dice.uniform(0.85, 1.15)
-    return Vessel(points, width * np.linspace(1, 0.45, len(points)), vein)
+    width = (0.070 if vein else 0.050) * (0.6 if thin else 1.0) * dice.uniform(0.85, 1.15)
+    # Narrow where it comes out of the disc, or the disc would hardly be seen behind its own vessels.
+    emerging = np.clip(0.45 + np.hypot(*(points - disc).T) / 0.5, 0, 1)
+    return Vessel(points, width * emerging * np.linspace(1, 0.18, len(points)) ** 0.8, vein)
 
 
 def _branches(dice: np.random.Generator, parent: Vessel, depth: int) -> list[Vessel]:
@@ -59,16 +61,14 @@ def _branches(dice: np.random.Generator, parent: Vessel, depth: int) -> list[Ves
     return found
 
 
-def _walk(
-    dice: np.random.Generator, start: Points, heading: float, width: float, bend: float, vein: bool
-) -> Vessel:
-    steps = int(dice.uniform(0.3, 0.9) / STEP)
+def _walk(dice: np.random.Generator, start: Points, heading: float, width: float, bend: float, vein: bool) -> Vessel:
+    steps = int(dice.uniform(0.3, 0.6) * (1 + width / 0.04) / STEP)
     headings = heading + np.cumsum(bend + dice.normal(0, 0.09, steps))
     strides = STEP * np.stack([np.cos(headings), np.sin(headings)], axis=1)
     points = np.concatenate([start[None], start + np.cumsum(strides, axis=0)])
     outside = (np.hypot(points[:, 0], points[:, 1]) < MACULA) | (np.abs(points) > REACH).any(axis=1)
     end = int(outside.argmax()) if outside.any() else len(points)
-    return Vessel(points[:end], width * np.linspace(1, 0.35, len(points))[:end], vein)
+    return Vessel(points[:end], width * np.linspace(1, 0.25, len(points))[:end], vein)
 
 
 def _sway(dice: np.random.Generator, count: int) -> Points:
