@@ -22,7 +22,7 @@ app = typer.Typer(
 )  # fmt: skip
 
 COMMON: dict[str, Any] = {
-    "run": (Path | None, typer.Option("--run", "-r", help="Run directory [default: MEDSYNTH_RUN, else the one around here]."), None),
+    "run": (Path | None, typer.Option("--run", "-r", help="Run directory (left out: MEDSYNTH_RUN, else the one around here)."), None),
     "fold": (list[int], typer.Option("--fold", help="Only this fold; may be repeated."), []),
     "set": (list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting of the recipe."), []),
     "json": (bool, typer.Option("--json", help="One JSON object on stdout."), False),
@@ -254,4 +254,4 @@ def _path(path: Path | None) -> str | None:
 def run() -> None:
     """Run the command line; every bad ending is a sentence and an exit code."""
     with command.ending(lambda: "--json" in sys.argv):
-        app()
+        app(prog_name="medsynth")

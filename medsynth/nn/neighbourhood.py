@@ -46,7 +46,7 @@ def attend(query: Tensor, keys_values: Tensor, neighbours: Tensor, heads: int) -
     key and value and takes part in the softmax with weight exp(0); neighbours (asking, 9) index the rows of keys_values.
     """
     asking, width = query.shape
-    near = keys_values[neighbours].view(asking, NEIGHBOURS, 2, heads, width // heads)  # (asking, 9, 2, head, part)
+    near = keys_values.index_select(0, neighbours.flatten()).view(asking, NEIGHBOURS, 2, heads, width // heads)  # (asking, 9, 2, head, part)
     keys, values = near.unbind(2)
     scores = (query.view(asking, 1, heads, width // heads) * keys).sum(-1)  # (asking, 9, head)
     weights = (scores * (width // heads) ** -0.5).softmax(dim=1)

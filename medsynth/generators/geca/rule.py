@@ -82,20 +82,24 @@ class Rule(nn.Module):
     def forward(self, state: Tensor, firing: Tensor, constants: Constants) -> Tensor:
         """One update. state (cells, C_out and C_h); firing (number,) the cells that take part; -> state."""
         image = firing // (self.grid[0] * self.grid[1])
+
+        def of_image(modulation: Tensor) -> Tensor:
+            return modulation.index_select(0, image)
+
         e = constants.embedding + F.linear(state, self.cell_embedding.weight[:, self.channels :])
         factor, shift, gate = constants.attention
-        seen = self._normed(e, 1e-5).view(len(factor), -1, self.width) * factor[:, None] + shift[:, None]
+        seen = torch.addcmul(shift[:, None], self._normed(e, 1e-5).view(len(factor), -1, self.width), factor[:, None])
         seen = seen.flatten(0, 1)  # (cell, width)
         w_query, w_keys_values = self.qkv.weight.split([self.width, 2 * self.width])
         keys_values = F.pad(F.linear(seen, w_keys_values), (0, 0, 0, 1))  # a row of zeros for beyond the border
         near = of_cells(firing, self.grid, beyond=len(state))
-        heard = attend(F.linear(seen[firing], w_query), keys_values, near, self.heads)
-        e = e[firing] + gate[image] * self.attention_out(heard)  # (firing, width)
+        heard = attend(F.linear(seen.index_select(0, firing), w_query), keys_values, near, self.heads)
+        e = torch.addcmul(e.index_select(0, firing), of_image(gate), self.attention_out(heard))  # (firing, width)
         factor, shift, gate = constants.mlp
-        inner = F.gelu(self.mlp[0](torch.addcmul(shift[image], self._normed(e, 1e-5), factor[image])))
-        e = e + gate[image] * self.mlp[1](inner)
+        inner = F.gelu(self.mlp[0](torch.addcmul(of_image(shift), self._normed(e, 1e-5), of_image(factor))))
+        e = torch.addcmul(e, of_image(gate), self.mlp[1](inner))
         factor, shift = constants.final
-        change = self.final(torch.addcmul(shift[image], self._normed(e, 1e-6), factor[image]))
+        change = self.final(torch.addcmul(of_image(shift), self._normed(e, 1e-6), of_image(factor)))
         return state.index_add(0, firing, change.to(state.dtype))
 
     def _normed(self, e: Tensor, eps: float) -> Tensor:
