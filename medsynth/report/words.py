@@ -1,0 +1,112 @@
+"""Names that the program uses -> words that a physician reads."""
+
+import re
+from collections.abc import Iterable
+
+UNITS = ("eye", "patient", "image")  # what a score counts, the weightiest first
+MANY = {"eye": "eyes", "patient": "patients", "image": "images"}
+
+METRICS = {  # name in scores.json, without its punctuation -> how the table calls it; in the table's order
+    "auc": "AUC",
+    "map": "mAP",
+    "f1": "F1",
+    "balancedaccuracy": "Balanced accuracy",
+    "kappaquadratic": "Quadratic kappa",
+    "kappa": "Kappa",
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+    "f1senspe": "F1 sen/spe",
+}
+GENERATORS = {"geca": "GeCA", "ldm": "LDM", "dit": "DiT", "llamagen": "LlamaGen", "iddpm": "iDDPM"}
+
+NOTHING_MEANS = "A dash: not defined, because the tested fold holds no case with the finding, or none without it."
+
+COMMANDS = {  # stage -> the command that fills its part of the report
+    "ingest": "medsynth ingest SOURCE --run DIR",
+    "codec": "medsynth train-codec",
+    "encode": "medsynth encode",
+    "generator": "medsynth train-generator",
+    "expand": "medsynth expand",
+    "classify": "medsynth classify",
+}
+STAGES = {  # stage -> what it did, in the order of the work
+    "ingest": "read and checked the images, dealt patients to folds",
+    "codec": "learned to write an image as a small grid of numbers, and to read it back",
+    "encode": "wrote every training image in that form",
+    "generator": "learned to draw new images for given labels",
+    "expand": "drew the synthetic images",
+    "classify": "trained and tested the classifiers",
+}
+
+
+def generator(kind: str) -> str:
+    return GENERATORS.get(kind, kind)
+
+
+def generators_of(arm: str) -> list[str]:
+    """The generators whose images an arm adds to the real ones: `real+geca` -> ["geca"]."""
+    parts = arm.split("+")
+    return [part for part in parts[1:] if part != "geometric"] if parts[0] == "real" else []
+
+
+def arm(name: str) -> str:
+    """How the report calls an arm: `real+geca` -> "real + GeCA"."""
+    return " + ".join(generator(part) for part in name.split("+"))
+
+
+def meaning(name: str) -> str:
+    """What a classifier of this arm was trained on, in a sentence."""
+    if name == "real":
+        return "The fold's real training images as they are, nothing added."
+    if name == "real+geometric":
+        return "The real training images, turned, shifted, scaled and, where that is plausible, mirrored at random."
+    if name.startswith("synthetic-only"):
+        return "Synthetic images and no real one: a control, not a proposal."
+    made_by = " and ".join(generator(kind) for kind in generators_of(name))
+    if made_by:
+        turned = ", both turned, shifted and scaled at random" if "geometric" in name.split("+") else ""
+        return f"The real training images together with the synthetic ones drawn by {made_by}{turned}."
+    return "A training set of its own; see the settings."
+
+
+def arm_order(name: str) -> tuple[int, str]:
+    """Sorts arms: what needs no generator first, the synthetic-only control last."""
+    known = ["real", "real+geometric"]
+    return (known.index(name), name) if name in known else (3 if name.startswith("synthetic-only") else 2, name)
+
+
+def metric_key(name: str) -> str:
+    """`F1_sen/spe` -> `f1senspe`: what a metric is known by whatever its punctuation."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def metric(key: str) -> str:
+    return METRICS.get(key, key)
+
+
+def listed(parts: Iterable[object], last: str = "and") -> str:
+    """`a, b and c`."""
+    *most, end = [str(part) for part in parts] or [""]
+    return f"{', '.join(most)} {last} {end}" if most else end
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """`1 fold`, `1,200 folds`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """`42 s`, `3 min 20 s`, `2 h 5 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s" if whole or not seconds else "< 1 s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """`+0.012`, `−0.004` with a true minus sign, `0.000`."""
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text.replace("-", "−")
