@@ -1,0 +1,21 @@
+"""uint8 pixels -> the bytes of a PNG and back, without torch. (row, column, channel), 1 channel if it is grey."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+
+def encode(pixels: np.ndarray) -> bytes:
+    """A PNG without any metadata, of 1 or 3 channels."""
+    content = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(content, "PNG")
+    return content.getvalue()
+
+
+def read(path: Path) -> np.ndarray:
+    """The pixels of a file that was encoded here."""
+    with Image.open(path, formats=["PNG"]) as picture:
+        pixels = np.asarray(picture)
+    return pixels[..., None] if pixels.ndim == 2 else pixels

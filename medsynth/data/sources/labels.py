@@ -1,0 +1,101 @@
+"""The text of label cells -> a 0 or 1 for each label and image."""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from medsynth.artifacts.cohort import FIXED_COLUMNS, SOURCE_COLUMN
+from medsynth.data import safe_text
+from medsynth.data.sources.listing import Where
+from medsynth.errors import BadData
+
+MISSING = frozenset({"", "nan", "na", "n/a", "#n/a", "<na>", "null"})  # how tables write that they do not know
+TAKEN = (*FIXED_COLUMNS, SOURCE_COLUMN)  # names that the manifest has other columns for
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.ASCII | re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The labels of every image."""
+
+    names: tuple[str, ...]
+    rows: list[tuple[int, ...]]  # 0 or 1, in the order of `names`; a row an image
+    one_class: bool
+    ordinal: bool
+
+
+def is_missing(text: str) -> bool:
+    return text.casefold() in MISSING
+
+
+def classes(column: str, values: Sequence[str], where: Where) -> Labels:
+    """One class an image: a label for each value that occurs. Numbers are named with their column, as in `level=2`.
+
+    Raises BadData for a value that is missing, a negative number, or a word among numbers.
+    """
+    _refuse([i for i, value in enumerate(values) if is_missing(value)], column, values, where, "which is no class")
+    numbers = [_number(value) for value in values]
+    words = [i for i, number in enumerate(numbers) if number is None]
+    if not words:
+        known = [number for number in numbers if number is not None]
+        negative = [i for i, number in enumerate(known) if number < 0 or not math.isfinite(number)]
+        _refuse(negative, column, values, where, "and a class is a word, 0 or a positive number")
+        names = {number: f"{column}={number:.15g}" for number in sorted(set(known))}
+        whole = all(number == int(number) for number in names)
+        return _one_hot(list(names.values()), [names[number] for number in known], ordinal=whole)
+    if len(words) < len(values):
+        few = min(words, [i for i, number in enumerate(numbers) if number is not None], key=len)
+        others = "a number" if few == words else "a word"
+        _refuse(few, column, values, where, f"where other rows have {others}")
+    return _one_hot(sorted(set(values)), values, ordinal=False)
+
+
+def several(columns: dict[str, Sequence[str]], where: Where) -> Labels:
+    """Several labels an image: one a column, each 0 or 1. Raises BadData for any other value."""
+    for column, values in columns.items():
+        _refuse(
+            [i for i, value in enumerate(values) if zero_or_one(value) is None],
+            column,
+            values,
+            where,
+            "and should be 0 or 1",
+        )
+    rows = [tuple(zero_or_one(value) or 0 for value in row) for row in zip(*columns.values(), strict=True)]
+    return Labels(_names(list(columns)), rows, one_class=False, ordinal=False)
+
+
+def zero_or_one(value: str) -> int | None:
+    """0, 1, or None for anything else. 1.0 is 1: programs that met an empty cell write whole numbers like that."""
+    number = _number(value)
+    return int(number) if number in (0, 1) else None
+
+
+def _one_hot(names: list[str], values: Sequence[str], *, ordinal: bool) -> Labels:
+    row_of = {name: tuple(int(name == other) for other in names) for name in names}
+    return Labels(_names(names), [row_of[value] for value in values], one_class=True, ordinal=ordinal)
+
+
+def _names(names: list[str]) -> tuple[str, ...]:
+    """Names that may head a column of the manifest."""
+    written = safe_text.cells(names, "label")
+    for name in written.values():
+        if name.casefold() in TAKEN or not name:
+            raise BadData(
+                f"a label is named {name!r}, which is a column of the manifest" if name else "a label has no name",
+                hint=f"give it another name in the source; these are taken: {', '.join(TAKEN)}",
+            )
+    return tuple(written.values())
+
+
+def _number(text: str) -> float | None:
+    return float(text) if NUMBER.fullmatch(text) else None
+
+
+def _refuse(rows: list[int], column: str, values: Sequence[str], where: Where, complaint: str) -> None:
+    if rows:
+        value = repr(values[rows[0]]) if values[rows[0]] else "empty"
+        raise BadData(
+            f"{where(rows)}: column {column} is {value}, {complaint}",
+            hint=f"write the right value there, or take the {'row' if len(rows) == 1 else 'rows'} out",
+        )

@@ -1,0 +1,71 @@
+"""What a source says, before any image is opened: one entry an image, and what is true of all of them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from medsynth.errors import BadUsage
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Where = Callable[[Sequence[int]], str]  # entries by number, from 0 -> where people find them: `labels.csv line 17`
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What the user said about a source. None and () mean: find it by its usual name."""
+
+    image: str | None = None
+    patient: str | None = None
+    eye: str | None = None
+    mask: str | None = None
+    label: str | None = None
+    labels: tuple[str, ...] = ()
+    every_image_is_a_patient: bool = False
+
+    def refuse_columns(self, source: str) -> None:
+        """Raise BadUsage if a column was named, for the sources that have none."""
+        for flag in ("image", "patient", "eye", "mask", "label", "labels"):
+            if getattr(self, flag):
+                value = ",".join(self.labels) if flag == "labels" else getattr(self, flag)
+                raise BadUsage(
+                    f"--{flag} {value} names a column, and {source} has no columns", hint=f"leave --{flag} out"
+                )
+
+
+def without_patients(source: str) -> str:
+    """What a reader of results has to know where images stand for patients."""
+    return (
+        f"Every image of {source} was taken for a patient of its own, as asked. If some show the same patient, "
+        "a model is tested on patients that it has learnt from, and its scores are too good."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One image. Its texts are safe to write anywhere."""
+
+    where: str  # where people find it in the source
+    sample: str  # a name for it: unique in the source, safe as a file name
+    patient: str
+    labels: tuple[int, ...]  # 0 or 1, in the order of Listing.labels
+    picture: "Path | np.ndarray"  # a file, or uint8 (row, column) or (row, column, 3)
+    eye: str = ""
+    mask: Path | None = None
+    fold: int | None = None  # where the source's own split puts it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """Every image of a source."""
+
+    source: str  # the file's or folder's name, without its place
+    labels: tuple[str, ...]
+    one_class: bool  # exactly one label is 1 in every entry
+    ordinal: bool  # the classes are grades, in the order of `labels`
+    entries: tuple[Entry, ...]
+    has_patients: bool  # False: every image was taken for a patient of its own
+    has_split: bool = False  # every entry has a fold: 0 is tested, 1 trains, 2 selects
+    notes: tuple[str, ...] = ()  # sentences that somebody has to read

@@ -1,0 +1,114 @@
+"""A MedMNIST .npz file -> a listing that keeps its official split as one fold."""
+
+import math
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from medsynth.data.sources.labels import Labels, classes, several
+from medsynth.data.sources.listing import Asked, Entry, Listing
+from medsynth.errors import BadData
+
+FOLD_OF = {"train": 1, "val": 2, "test": 0}  # fold 0 is tested; val selects
+MAX_BYTES = 8 << 30  # of one array: it has to fit into memory
+GRADED = ("retinamnist",)  # the one of these sets whose classes are grades; the files do not say so
+NOT_A_FILE = (OSError, ValueError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+
+
+def read(path: Path, asked: Asked) -> Listing:
+    """The listing of a MedMNIST file. Raises BadData where it is not one, or too large."""
+    asked.refuse_columns(path.name)
+    arrays = _load(path)
+    sizes = {part: len(arrays[f"{part}_labels"]) for part in FOLD_OF}
+    names = [(part, number) for part, size in sizes.items() for number in range(size)]
+    labels = _labels(path, np.concatenate([arrays[f"{part}_labels"] for part in FOLD_OF]), names)
+    digits = len(str(max(sizes.values())))
+    entries = tuple(
+        Entry(
+            where=f"{path.name} {part}_images {number}", sample=(name := f"{part}-{number:0{digits}d}"), patient=name,
+            labels=row, picture=arrays[f"{part}_images"][number], fold=FOLD_OF[part],
+        )
+        for (part, number), row in zip(names, labels.rows, strict=True)
+    )  # fmt: skip
+    return Listing(
+        source=path.name, labels=labels.names, one_class=labels.one_class, ordinal=labels.ordinal, entries=entries,
+        has_patients=False, has_split=True, notes=(
+            f"{path.name} has no patients: every image was taken for a patient of its own, and nothing tells whether "
+            "images of one person are in both the training and the test part of its official split.",
+        ),
+    )  # fmt: skip
+
+
+def _load(path: Path) -> dict[str, np.ndarray]:
+    """The six arrays. Their headers are judged before any of them is unpacked."""
+    keys = [(f"{part}_images", f"{part}_labels") for part in FOLD_OF]
+    try:
+        with zipfile.ZipFile(path) as archive:
+            headers = [
+                (_header(archive, path.name, images), _header(archive, path.name, labels)) for images, labels in keys
+            ]
+        for part, (images, labels) in zip(FOLD_OF, headers, strict=True):
+            _check(f"{path.name} {part}", images, labels)
+        if len({labels.shape[1:] for _, labels in headers}) > 1:
+            raise BadData(
+                f"the parts of {path.name} have different numbers of labels", hint="download or copy it again"
+            )
+        with np.load(path, allow_pickle=False) as arrays:
+            return {key: arrays[key] for pair in keys for key in pair}
+    except NOT_A_FILE as error:
+        raise BadData(f"{path.name} cannot be read: {error}", hint="is it whole? Download or copy it again") from None
+
+
+@dataclass(frozen=True)
+class _Header:
+    """What the first bytes of an array say of it."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    @property
+    def bytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def _header(archive: zipfile.ZipFile, file: str, key: str) -> _Header:
+    if f"{key}.npy" not in archive.namelist():
+        found = ", ".join(name.removesuffix(".npy") for name in archive.namelist()[:20])
+        needed = "train_images, train_labels, val_images, val_labels, test_images and test_labels"
+        raise BadData(f"{file} has no array {key}; it has: {found}", hint=f"a MedMNIST file has {needed}")
+    with archive.open(f"{key}.npy") as content:
+        version = np.lib.format.read_magic(content)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read_header(content)
+    return _Header(shape, dtype)
+
+
+def _check(part: str, images: _Header, labels: _Header) -> None:
+    """Raise BadData for arrays that are not grey or colour pictures with a row of labels each."""
+    shape, rows = images.shape, labels.shape
+    described = f"{part}_images is {images.dtype} {shape}, {part.split()[-1]}_labels is {labels.dtype} {rows}"
+    is_colour = len(shape) == 4 and shape[-1] == 3
+    if images.dtype != np.uint8 or not (len(shape) == 3 or is_colour) or 0 in shape:
+        hint = "images are uint8 (image, row, column) or (image, row, column, 3); volumes are not read"
+        raise BadData(described, hint=hint)
+    if labels.dtype.kind not in "uib" or len(rows) not in (1, 2) or 0 in rows or rows[0] != shape[0]:
+        hint = "labels are whole numbers, (image, 1) or (image, label), a row an image"
+        raise BadData(described, hint=hint)
+    if max(images.bytes, labels.bytes) > MAX_BYTES:
+        raise BadData(f"{described}: more than {MAX_BYTES >> 30} GiB", hint="take the file with smaller images")
+
+
+def _labels(path: Path, values: np.ndarray, names: Sequence[tuple[str, int]]) -> Labels:
+    def where(rows: Sequence[int]) -> str:
+        part, number = names[rows[0]]
+        return f"{path.name} {part}_labels, row {number}" + (f" and {len(rows) - 1} more" if len(rows) > 1 else "")
+
+    values = values.reshape(len(values), -1).astype(np.int64)
+    if values.shape[1] > 1:
+        return several({f"label_{n}": [str(v) for v in column] for n, column in enumerate(values.T.tolist())}, where)
+    found = classes("label", [str(value) for value in values[:, 0].tolist()], where)
+    return replace(found, ordinal=path.stem.startswith(GRADED))
