@@ -118,7 +118,8 @@ class _Run:
                 saved = time.monotonic()
             if stop:
                 interrupt.check()
-        self._save()
+        # What was trained since the last save is not saved once more: for a large network that takes longer than it is
+        # worth, and whoever is killed between here and the end of the stage loses checkpoint_seconds, as anywhere.
         self.model.load_state_dict(self.best or (self.mean if self.settings.ema else self.model.state_dict()))
         self.model.eval()
         return Fitted(

@@ -26,13 +26,13 @@ class Predictions:
 
 
 def save(folder: Path, cohort: Cohort, fold: int, probability: np.ndarray) -> None:
-    """`probability` is (image, label), in the order of `cohort.samples`."""
+    """`probability` is (image, label), in the order of `cohort.samples`. Nine digits give a float32 back to the bit."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     columns = [column for name in cohort.facts.labels for column in (f"true.{name}", f"probability.{name}")]
     writer.writerow(["sample", "patient", "eye", "fold", *columns])
     for s, row in zip(cohort.samples, probability, strict=True):
-        pairs = [cell for true, p in zip(s.labels, row, strict=True) for cell in (true, f"{p:.6f}")]
+        pairs = [cell for true, p in zip(s.labels, row, strict=True) for cell in (true, f"{p:.9g}")]
         writer.writerow([s.sample, s.patient, s.eye, fold, *pairs])
     files.write_text(folder / PREDICTIONS, text.getvalue())
 
