@@ -39,6 +39,10 @@ class Codec(Protocol):
     code: Code
     trains: bool  # False: there is nothing to learn but the scale
 
+    def begin(self, images: "Images") -> None:
+        """Set what can be set from training images before any step is taken."""
+        ...
+
     def loss(self, images: "Images", draws: "Draws") -> "Loss": ...
 
     def encode(self, images: "Images") -> "Posterior": ...

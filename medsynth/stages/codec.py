@@ -19,6 +19,7 @@ from medsynth.shapes import Loss
 from medsynth.training import Fitted, Hooks, Place, fit
 
 BATCH = 32
+BEGINNING = 1000  # images that a codec may look at before its first step
 SHOWN = 8  # pictures in a preview
 
 
@@ -34,9 +35,11 @@ def run(job: Job) -> Result:
         imported = getattr(job.settings, "weights", None)
         model = _imported(job, picture) if imported else codecs.build(job.settings, picture)
     pixels = ImageSet(training.samples)
-    model.to(job.device)
 
     fitted = None
+    if model.trains and not imported:
+        model.begin(pixels.tensor(range(len(pixels))[:: len(pixels) // BEGINNING + 1]))
+    model.to(job.device)
     if model.trains and not imported:
         fitted = _train(job, model, pixels, held_out, seed)
     if job.world.is_first:

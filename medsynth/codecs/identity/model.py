@@ -31,6 +31,9 @@ class Model(nn.Module):
     def facts(self) -> dict[str, Any]:
         return {}
 
+    def begin(self, images: Images) -> None:
+        """There is nothing to begin with."""
+
     def loss(self, images: Images, draws: Draws) -> Loss:
         return images.new_zeros(())
 

@@ -20,6 +20,8 @@ class Config(Fitting):
     """Channels of the autoencoder's first level; the next has twice as many, those below four times."""
     blocks: Positive = 1
     """Residual blocks a level."""
+    shortcut: bool = True
+    """Begin as the best linear code of small patches, which the network then refines; without it, begin from nothing."""
     kl_weight: Annotated[float, Field(ge=0)] = 1e-6
     """Weight of the Kullback-Leibler term against the reconstruction error of a pixel."""
     weights: str | None = None

@@ -9,12 +9,14 @@ from torch.nn import functional as F
 
 from medsynth.codecs import Code, Picture
 from medsynth.codecs.kl.config import Config
+from medsynth.codecs.kl.shortcut import Shortcut
 from medsynth.codecs.scale import Scale
 from medsynth.draws import Draws
 from medsynth.errors import BadUsage, MissingWeights
 from medsynth.shapes import Images, Latents, Loss, Posterior
 
 NORM_GROUPS = 8
+FIRST_LOG_VARIANCE = -6.0
 EDGE_WEIGHT = 1.0  # of the error of neighbouring differences, beside the error of pixels
 
 
@@ -37,6 +39,9 @@ class Model(nn.Module):
             )
         side = picture.size // factor
         self.code = Code((settings.latent_channels, side, side))
+        self.shortcut = Shortcut(picture.channels, settings.latent_channels, factor) if config.shortcut and not config.weights else None
+        if self.shortcut:
+            _begin_silent(self.network)
         self.scale = Scale(settings.latent_channels)
 
     @classmethod
@@ -64,6 +69,11 @@ class Model(nn.Module):
     def facts(self) -> dict[str, Any]:
         return {"architecture": _plain(self.network.config)}
 
+    def begin(self, images: Images) -> None:
+        """Fit the linear code that the network refines."""
+        if self.shortcut:
+            self.shortcut.fit(images)
+
     def loss(self, images: Images, draws: Draws) -> Loss:
         """Absolute error of pixels and of their differences to the neighbours, and the Kullback-Leibler term."""
         mean, log_variance = self.encode(images).chunk(2, dim=1)
@@ -77,6 +87,8 @@ class Model(nn.Module):
         if self.network.config.in_channels == 3 and self.picture.channels == 1:
             images = images.expand(-1, 3, -1, -1)  # grey images for an imported colour codec
         mean, log_variance = self.network.encode(images).latent_dist.parameters.chunk(2, dim=1)
+        if self.shortcut:
+            mean = mean + self.shortcut.encode(images)
         return torch.cat([mean, log_variance.clamp(-30, 20)], dim=1)
 
     def latents(self, posterior: Posterior, noise: Tensor) -> Latents:
@@ -95,6 +107,8 @@ class Model(nn.Module):
 
     def _decode(self, raw: Tensor) -> Images:
         images = self.network.decode(raw).sample
+        if self.shortcut:
+            images = images + self.shortcut.decode(raw)
         return images.mean(dim=1, keepdim=True) if images.shape[1] > self.picture.channels else images
 
 
@@ -113,6 +127,15 @@ def _architecture(config: Config, picture: Picture) -> dict[str, Any]:
         "sample_size": picture.size,
         "mid_block_add_attention": False,
     }
+
+
+def _begin_silent(network: Any) -> None:
+    """Make the network add nothing at first, with posteriors that are narrow against the linear code's unit deviation."""
+    nn.init.zeros_(network.quant_conv.weight)
+    nn.init.zeros_(network.quant_conv.bias)
+    nn.init.constant_(network.quant_conv.bias.data.chunk(2)[1], FIRST_LOG_VARIANCE)
+    nn.init.zeros_(network.decoder.conv_out.weight)
+    nn.init.zeros_(network.decoder.conv_out.bias)
 
 
 def _network(architecture: dict[str, Any]) -> Any:

@@ -1,0 +1,56 @@
+"""The best linear code of small patches: where an autoencoder begins when there is little to learn from.
+
+A few hundred images and a few minutes are not enough for a convolutional autoencoder to find what principal components
+give at once. So the patches' principal components carry the picture from the first step on, and the network beside them
+learns only what they miss. Both ways stay trainable.
+"""
+
+import torch
+from torch import nn
+
+from medsynth.shapes import Images, Latents
+
+PATCHES = 200_000  # as many are enough for a covariance of some hundred dimensions
+
+
+class Shortcut(nn.Module):
+    """Pixels of a `factor` x `factor` patch to the channels of one latent cell, and back, both linear."""
+
+    def __init__(self, picture_channels: int, latent_channels: int, factor: int) -> None:
+        super().__init__()
+        self.to_code = nn.Conv2d(picture_channels, latent_channels, factor, stride=factor)
+        self.to_pixels = nn.ConvTranspose2d(latent_channels, picture_channels, factor, stride=factor)
+
+    def encode(self, images: Images) -> Latents:
+        return self.to_code(images)
+
+    def decode(self, latents: Latents) -> Images:
+        return self.to_pixels(latents)
+
+    @torch.no_grad()
+    def fit(self, images: Images) -> None:
+        """Set both ways to the principal components of the images' patches, scaled to unit deviation.
+
+        images (batch, channel, row, column). Components beyond the patch's dimensions are left at zero.
+        """
+        weight = self.to_code.weight
+        factor, (channels, dimensions) = weight.shape[-1], (weight.shape[0], weight[0].numel())
+        patches = images.unfold(2, factor, factor).unfold(3, factor, factor)  # (image, channel, row, column, y, x)
+        patches = patches.permute(0, 2, 3, 1, 4, 5).reshape(-1, dimensions).double()
+        patches = patches[:: len(patches) // PATCHES + 1]
+        mean = patches.mean(0)
+        variances, vectors = torch.linalg.eigh((patches - mean).T @ (patches - mean) / len(patches))
+        order = variances.argsort(descending=True)[:channels]
+        deviations = variances[order].clamp(min=1e-8).sqrt()
+        # eigh fixes vectors up to their sign; the largest entry is made positive so that every machine agrees.
+        basis = vectors[:, order]
+        basis = basis * basis.gather(0, basis.abs().argmax(0, keepdim=True)).sign()
+        code, pixels = (basis / deviations).T, (basis * deviations).T
+        for layer in (self.to_code, self.to_pixels):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        self.to_code.weight[: len(order)] = code.view(-1, *weight.shape[1:]).to(weight)
+        self.to_code.bias[: len(order)] = (-code @ mean).to(weight)
+        self.to_pixels.weight[: len(order)] = pixels.view(-1, *self.to_pixels.weight.shape[1:]).to(weight)
+        # One bias for all pixels of a channel cannot hold a patch's mean; the mean of each channel is what it can hold.
+        self.to_pixels.bias.copy_(mean.view(weight.shape[1], -1).mean(1))
