@@ -74,10 +74,11 @@ def folds_of(patients: Patients, folds: int, seed: int) -> dict[str, int]:
 def selection(patients: Patients, share: float, seed: int, fold: int) -> tuple[str, ...]:
     """The patients on which choices are made: about `share` of those given, who are all that the fold does not test.
 
-    At least one patient, and never every patient that shows some label. Raises BadData where that cannot be.
+    At least one patient, and never every patient that shows some label; raises BadData where that cannot be. Every
+    label that can be spared is among the chosen, in a small cohort by patients beyond the share.
     """
     dealt = deal(patients, np.array([share, 1 - share]), seeds.derive(seed, "selection", fold))
-    chosen = _leave_every_label(patients, dealt == 0)
+    chosen = _cover_labels(patients, _leave_every_label(patients, dealt == 0))
     if not chosen.any():
         spare = np.flatnonzero(_is_spare(patients, chosen))
         if len(patients.ids) < 2 or not len(spare):
@@ -131,6 +132,16 @@ def _leave_every_label(patients: Patients, chosen: np.ndarray) -> np.ndarray:
     while (lost := np.flatnonzero(shows.any(axis=0) & ~shows[~chosen].any(axis=0))).size:
         holders = np.flatnonzero(chosen & shows[:, lost[0]])
         chosen[holders[np.argmin(patients.images[holders])]] = False
+    return chosen
+
+
+def _cover_labels(patients: Patients, chosen: np.ndarray) -> np.ndarray:
+    """More chosen patients, so that each label is among the chosen that can be: no choice could regard it otherwise."""
+    shows = patients.positives > 0
+    for label in np.flatnonzero(shows.sum(axis=0) > 1):
+        spare = np.flatnonzero(_is_spare(patients, chosen) & shows[:, label])
+        if not shows[chosen, label].any() and len(spare):
+            chosen[spare[np.argmin(patients.images[spare])]] = True
     return chosen
 
 

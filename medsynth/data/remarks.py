@@ -74,7 +74,7 @@ def about_duplicates(groups: Sequence[Sequence[Sample]], has_split: bool) -> lis
         return []
     copies = sum(len(group) for group in groups)
     what = "1 picture" if len(groups) == 1 else f"{len(groups)} pictures"
-    text = f"{copies} images are only {what}, equal to the last pixel, of different patients: see {findings.DUPLICATES}."
+    text = f"{copies} images are only {what}, equal to the pixel, of different patients: see {findings.DUPLICATES}."
     contradicting = sum(len({s.labels for s in group}) > 1 for group in groups)
     if contradicting:
         text += f" Copies of {contradicting} have different labels."

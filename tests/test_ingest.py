@@ -1,0 +1,419 @@
+import csv
+import json
+import os
+
+import numpy as np
+import pytest
+from pictures import clinic, ingested, medmnist, noise, png, rows_of, run, save, table
+from PIL import Image
+
+from medsynth import interrupt
+from medsynth.artifacts import cohort
+from medsynth.data.png import read
+from medsynth.errors import BadData, BadUsage, MedsynthError, Refused
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.reader(file))
+
+
+def everything(folder):
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    return clinic(tmp_path_factory.mktemp("clinic"))
+
+
+# What comes out
+
+
+def test_a_table_becomes_a_cohort_of_squares(source, tmp_path):
+    made = ingested(tmp_path / "out", source)
+    assert len(made.samples) == 20
+    assert made.facts.labels == ("level=0", "level=1")
+    assert made.facts.ordinal
+    assert (made.facts.channels, made.facts.image_size, made.facts.folds) == (3, 8, 2)
+    assert made.facts.has_patients
+    assert "cut about its centre" in made.facts.crop
+    assert made.samples[0].eye == "L"
+    assert {read(s.image).shape for s in made.samples} == {(8, 8, 3)}
+
+
+def test_the_summary_counts_what_came_out(source, tmp_path):
+    result = run(tmp_path / "out", source)
+    assert result.summary == {
+        "images": 20, "patients": 10, "labels": {"level=0": 10, "level=1": 10}, "folds": 2,
+        "channels": 3, "unreadable": 0, "duplicates": 0,
+    }  # fmt: skip
+    assert result.trained_on is None
+    assert result.notes == ()
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["cohort.json", "images", "manifest.csv"]
+
+
+def test_no_patient_is_in_two_parts_of_a_fold(source, tmp_path):
+    made = ingested(tmp_path / "out", source, folds=5)
+    tested = [patient for fold in range(5) for patient in made.testing(fold).patients()]
+    assert sorted(tested) == made.patients()
+    for fold in range(5):
+        parts = [set(part(fold).patients()) for part in (made.training, made.selection, made.testing)]
+        assert all(parts)
+        assert sum(len(part) for part in parts) == len(set.union(*parts)) == 10
+        assert all([*made.training(fold).counts().values(), *made.selection(fold).counts().values()])
+
+
+def test_nothing_of_the_place_of_the_source_is_kept(source, tmp_path):
+    run(tmp_path / "out", source)
+    text = (tmp_path / "out" / "cohort.json").read_text() + (tmp_path / "out" / "manifest.csv").read_text()
+    assert json.loads((tmp_path / "out" / "cohort.json").read_text())["source"] == "labels.csv"
+    assert str(source.parent) not in text
+
+
+def test_pictures_carry_no_metadata(tmp_path):
+    exif = Image.Exif()
+    exif[0x010E] = "Mrs Example, born 1 April 1950"
+    path = clinic(tmp_path / "clinic")
+    for image in (tmp_path / "clinic" / "images").iterdir():
+        Image.open(image).save(image, exif=exif, dpi=(300, 300))
+    for s in ingested(tmp_path / "out", path).samples:
+        with Image.open(s.image) as stored:
+            assert stored.info == {}
+            assert b"Example" not in s.image.read_bytes()
+
+
+def test_a_second_time_gives_the_same_bytes(source, tmp_path):
+    run(tmp_path / "one", source)
+    run(tmp_path / "two", source)
+    assert everything(tmp_path / "one") == everything(tmp_path / "two")
+
+
+def test_another_seed_deals_otherwise(source, tmp_path):
+    one, two = ingested(tmp_path / "one", source), ingested(tmp_path / "two", source, seed=1)
+    assert [s.fold for s in one.samples] != [s.fold for s in two.samples]
+
+
+def test_what_an_interrupted_attempt_left_changes_nothing(source, tmp_path):
+    run(tmp_path / "one", source)
+    for name in ("images/000.png", "images/gone.png", "masks/000.png", "unreadable.csv", "flat.csv"):
+        (tmp_path / "two" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "two" / name).write_bytes(b"half")
+    run(tmp_path / "two", source)
+    assert everything(tmp_path / "one") == everything(tmp_path / "two")
+
+
+def test_an_interruption_stops_between_images_and_the_same_call_goes_on(source, tmp_path):
+    seen = []
+
+    def interrupted(_name, done, _total):
+        seen.append(done)
+        if done == 3:
+            os.kill(os.getpid(), 2)
+
+    with interrupt.listening(), pytest.raises(interrupt.Interrupted):
+        run(tmp_path / "out", source, progress=interrupted)
+    assert seen == [1, 2, 3]
+    assert not (tmp_path / "out" / "manifest.csv").exists()
+    assert len(ingested(tmp_path / "out", source).samples) == 20
+
+
+def test_progress_counts_every_image(source, tmp_path):
+    seen = []
+    run(tmp_path / "out", source, progress=lambda *step: seen.append(step))
+    assert seen == [("ingest", n, 20) for n in range(1, 21)]
+
+
+# Grey, colour, masks, sizes
+
+
+def test_a_cohort_is_grey_if_every_picture_is(tmp_path):
+    path = clinic(tmp_path / "clinic")
+    for n, image in enumerate(sorted((tmp_path / "clinic" / "images").iterdir())):
+        grey = noise(n, channels=1)
+        save(image, np.stack([grey] * 3, axis=-1) if n % 2 else grey)
+    made = ingested(tmp_path / "out", path)
+    assert made.facts.channels == 1
+    assert {read(s.image).shape for s in made.samples} == {(8, 8, 1)}
+
+
+def test_one_colour_picture_makes_the_cohort_colour(tmp_path):
+    path = clinic(tmp_path / "clinic")
+    for n, image in enumerate(sorted((tmp_path / "clinic" / "images").iterdir())[1:]):
+        save(image, noise(n, channels=1))
+    made = ingested(tmp_path / "out", path)
+    assert made.facts.channels == 3
+    assert {read(s.image).shape for s in made.samples} == {(8, 8, 3)}
+    grey = read(made.samples[-1].image)
+    assert (grey[..., 0] == grey[..., 2]).all()
+
+
+def test_masks_are_made_square_with_their_images(tmp_path):
+    folder = tmp_path / "clinic"
+    path = clinic(folder, rows_of(10, lambda n, row: row | {"mask": f"masks/{n}.png" if n else ""}))
+    for n in range(1, 20):
+        lesion = np.zeros((12, 12), np.uint8)
+        lesion[:6] = 1
+        save(folder / f"masks/{n}.png", lesion)
+    made = ingested(tmp_path / "out", path)
+    assert made.samples[0].mask is None
+    mask = read(made.samples[1].mask)[..., 0]
+    assert (mask[:4] == 255).all()
+    assert (mask[4:] == 0).all()
+
+
+def test_enlarged_pictures_are_said_to_be(source, tmp_path):
+    assert run(tmp_path / "out", source, image_size=16).notes == (
+        "20 images had fewer than 16 pixels a side: enlarging them added no detail.",
+    )
+
+
+def test_pictures_with_nothing_to_see_are_kept_and_listed(source, tmp_path):
+    path = clinic(tmp_path / "clinic")
+    save(tmp_path / "clinic/images/003.png", np.zeros((12, 12, 3), np.uint8))
+    save(tmp_path / "clinic/images/004.png", np.full((12, 12, 3), (250, 3, 3), np.uint8))
+    result = run(tmp_path / "out", path)
+    assert result.summary["images"] == 20
+    assert "2 images showed next to nothing (black, white, one colour): see flat.csv." in result.notes
+    assert rows(tmp_path / "out/flat.csv") == [["sample", "deviation"], ["003", "0.00"], ["004", "0.00"]]
+
+
+def test_the_rule_for_sixteen_bits_is_said(tmp_path):
+    path = clinic(tmp_path / "clinic")
+    save(tmp_path / "clinic/images/003.png", noise(3, channels=1).astype(np.uint16) * 257)
+    (note,) = run(tmp_path / "out", path).notes
+    assert note.startswith("1 image had 16 bits a channel: the high byte of each value was kept")
+
+
+def test_how_a_picture_becomes_a_square_is_kept_with_the_cohort(source, tmp_path):
+    assert "padded with black" in ingested(tmp_path / "out", source, crop="pad").facts.crop
+
+
+def test_whether_a_mirrored_image_is_plausible_is_kept_with_the_cohort(source, tmp_path):
+    assert not ingested(tmp_path / "one", source).facts.mirror
+    assert ingested(tmp_path / "two", source, mirror=True).facts.mirror
+
+
+# Sources of other kinds
+
+
+def test_medmnist_selects_on_val_and_tests_on_test(tmp_path):
+    made = ingested(tmp_path / "out", medmnist(tmp_path / "x.npz", (12, 4, 6)), image_size=9)
+    assert (made.facts.folds, made.facts.has_patients, made.facts.channels) == (1, False, 1)
+    parts = {name: [s.sample.split("-")[0] for s in part(0).samples] for name, part in
+             (("train", made.training), ("val", made.selection), ("test", made.testing))}  # fmt: skip
+    assert parts == {"train": ["train"] * 12, "val": ["val"] * 4, "test": ["test"] * 6}
+    with np.load(tmp_path / "x.npz") as arrays:
+        assert (read(made.testing(0).samples[5].image)[..., 0] == arrays["test_images"][5]).all()
+
+
+def test_the_number_of_folds_does_not_apply_to_an_official_split_and_that_is_said(tmp_path):
+    path = medmnist(tmp_path / "x.npz")
+    assert any("was not dealt to 5 folds" in note for note in run(tmp_path / "one", path, folds=5).notes)
+    assert not any("was not dealt" in note for note in run(tmp_path / "two", path, folds=1).notes)
+
+
+def test_a_label_that_a_part_of_the_split_lacks_is_said(tmp_path):
+    path = medmnist(tmp_path / "x.npz", test_labels=np.zeros((6, 1), np.uint8))
+    assert "Fold 0 has no tested image with label=1." in run(tmp_path / "out", path).notes
+
+
+def test_a_folder_of_class_folders_becomes_a_cohort(tmp_path):
+    for n in range(12):
+        save(tmp_path / "scans" / ("CNV" if n % 2 else "DRUSEN") / f"{n}.png", noise(n, 20, 30, 1))
+    made = ingested(tmp_path / "out", tmp_path / "scans", every_image_is_a_patient=True)
+    assert made.counts() == {"CNV": 6, "DRUSEN": 6}
+    assert (made.facts.source, made.facts.has_patients, made.facts.channels) == ("scans", False, 1)
+    assert any("taken for a patient of its own" in note for note in made.facts.notes)
+
+
+# Duplicates
+
+
+def copies(folder, pairs, **change):
+    """A clinic in which the second image of each pair is the first one again."""
+    path = clinic(folder, rows_of(10, lambda n, row: row | change))
+    for first, second in pairs:
+        save(folder / f"images/{second:03d}.png", noise(first))
+    return path
+
+
+def test_equal_pictures_of_one_patient_are_no_finding(tmp_path):
+    result = run(tmp_path / "out", copies(tmp_path / "clinic", [(0, 1)]))
+    assert (result.summary["duplicates"], result.notes) == (0, ())
+
+
+def test_equal_pictures_of_different_patients_are_reported(tmp_path):
+    result = run(tmp_path / "out", copies(tmp_path / "clinic", [(0, n) for n in range(2, 20)]))
+    assert result.summary["duplicates"] == 19
+    (note,) = [note for note in result.notes if "duplicates.csv" in note]
+    assert note.startswith("19 images are only 1 picture, equal to the pixel, of different patients")
+    assert "Copies of 1 have different labels." in note
+    assert "Copies of 1 lie in different folds, a leak" in note
+    header, *found = rows(tmp_path / "out/duplicates.csv")
+    assert header == ["picture", "sample", "patient", "eye", "fold"]
+    made = cohort.load(tmp_path / "out")
+    assert found == [["1", s.sample, s.patient, s.eye, str(s.fold)] for s in made.samples if s.sample != "001"]
+
+
+def test_a_format_or_a_shade_of_grey_does_not_hide_a_duplicate(tmp_path):
+    path = clinic(tmp_path / "clinic")
+    grey = noise(99, channels=1)
+    save(tmp_path / "clinic/images/000.png", grey)
+    save(tmp_path / "clinic/images/007.png", np.stack([grey] * 3, axis=-1), format="BMP")
+    assert run(tmp_path / "out", path).summary["duplicates"] == 2
+
+
+# Bad input: nothing is written that counts, and the source stays as it was
+
+
+def break_images(folder, *names, how=lambda path: path.write_text("not a picture")):
+    for name in names:
+        how(folder / "images" / f"{name}.png")
+
+
+BAD_FILES = {
+    "truncated": lambda path: path.write_bytes(path.read_bytes()[:200]),
+    "text named png": lambda path: path.write_text("patient,grade"),
+    "missing": lambda path: path.unlink(),
+    "bomb": lambda path: path.write_bytes(png(30_000, 30_000, 1, 0, b"\0" * 100)),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_an_unreadable_image_is_refused_with_file_line_reason_and_fix(tmp_path, case):
+    path = clinic(tmp_path / "clinic")
+    break_images(tmp_path / "clinic", "003", how=BAD_FILES[case])
+    before = everything(tmp_path / "clinic")
+    found = r"1 of 20 images cannot be used \(--allow-bad is 0\):\n  labels.csv line 5: 003.png: "
+    with pytest.raises(BadData, match=found) as failure:
+        run(tmp_path / "out", path)
+    assert failure.value.hint == "mend these images, or leave them out with --allow-bad 1"
+    assert not (tmp_path / "out" / "manifest.csv").exists()
+    assert everything(tmp_path / "clinic") == before
+
+
+def test_the_first_twenty_unreadable_images_are_listed_and_all_are_counted(tmp_path):
+    path = clinic(tmp_path / "clinic", rows_of(20))
+    break_images(tmp_path / "clinic", *(f"{n:03d}" for n in range(10, 35)))
+    with pytest.raises(BadData, match="25 of 40 images") as failure:
+        run(tmp_path / "out", path, allow_bad=24)
+    assert str(failure.value).count("labels.csv line") == 20
+    assert str(failure.value).endswith("\n  and 5 more")
+    assert "--allow-bad 25" in failure.value.hint
+
+
+def test_accepted_unreadable_images_are_left_out_and_listed_with_their_reasons(tmp_path):
+    path = clinic(tmp_path / "clinic")
+    break_images(tmp_path / "clinic", "003", "004")
+    result = run(tmp_path / "out", path, allow_bad=2)
+    assert (result.summary["images"], result.summary["unreadable"]) == (18, 2)
+    assert result.notes == ("2 images of the source were left out, for the reasons in unreadable.csv.",)
+    assert rows(tmp_path / "out/unreadable.csv") == [
+        ["where", "image", "reason"],
+        ["labels.csv line 5", "003.png", "it is not a PNG, JPEG, TIFF or BMP picture"],
+        ["labels.csv line 6", "004.png", "it is not a PNG, JPEG, TIFF or BMP picture"],
+    ]
+    assert {s.sample for s in cohort.load(tmp_path / "out").samples}.isdisjoint({"003", "004"})
+
+
+def test_a_source_of_which_nothing_can_be_read_is_refused_whatever_is_allowed(tmp_path):
+    path = table(tmp_path / "labels.csv", rows_of(10))
+    with pytest.raises(BadData, match="20 of 20 images cannot be used") as failure:
+        run(tmp_path / "out", path, allow_bad=100)
+    assert failure.value.hint.startswith("are the paths right?")
+
+
+def test_an_unreadable_mask_leaves_its_image_out(tmp_path):
+    path = clinic(tmp_path / "clinic", rows_of(10, lambda n, row: row | {"mask": "gone.png" if n == 3 else ""}))
+    result = run(tmp_path / "out", path, allow_bad=1)
+    assert result.summary["unreadable"] == 1
+    assert rows(tmp_path / "out/unreadable.csv")[1][2] == "its mask: there is no such file"
+
+
+def test_a_label_that_unreadable_images_leave_with_too_few_patients_is_refused(tmp_path):
+    path = clinic(tmp_path / "clinic", rows_of(10, lambda n, row: row | {"level": int(n < 4)}))
+    break_images(tmp_path / "clinic", "000", "001")
+    with pytest.raises(BadData, match="level=1 has 1 patient: fewer than the 2 folds"):
+        run(tmp_path / "out", path, allow_bad=2)
+
+
+def change(n, **cells):
+    return lambda row, values: values | cells if row == n else values
+
+
+BAD_TABLES = {
+    "..": (change(3, image="../x.png"), BadData, "labels.csv line 5: '../x.png' leaves the folder"),
+    "duplicate row": (change(3, image="images/000.png"), BadData, "line 5: images/000.png is there already, on line 2"),
+    "empty label": (change(3, level=""), BadData, "labels.csv line 5: column level is empty"),
+    "negative label": (change(3, level="-1"), BadData, "labels.csv line 5: column level is '-1'"),
+    "NaN label": (change(3, level="NaN"), BadData, "labels.csv line 5: column level is 'NaN'"),
+    "text label": (change(3, level="severe"), BadData, "labels.csv line 5: column level is 'severe'"),
+    "missing patient": (change(3, patient=""), BadData, "labels.csv line 5: column patient does not say which patient"),
+    "lonely class": (change(3, level=4), BadData, "level=4 has 1 patient: fewer than the 2 folds"),
+    "nothing to tell apart": (lambda _n, row: row | {"level": 0}, BadData, "every image has the label level=0"),
+    "no patients": (lambda _n, row: {k: v for k, v in row.items() if k != "patient"}, Refused, "no column that says"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD_TABLES)
+def test_a_bad_table_is_refused_before_any_image_is_decoded(tmp_path, case):
+    slip, kind, problem = BAD_TABLES[case]
+    path = table(tmp_path / "clinic/labels.csv", rows_of(10, slip))  # there are no images
+    with pytest.raises(MedsynthError, match=problem) as failure:
+        run(tmp_path / "out", path)
+    assert type(failure.value) is kind
+    assert failure.value.hint
+    assert everything(tmp_path / "out") == {}
+
+
+def test_a_class_of_one_patient_and_five_folds_is_refused_with_the_fix(tmp_path):
+    path = table(tmp_path / "labels.csv", rows_of(20, lambda n, row: row | {"level": 2 if n < 2 else row["level"]}))
+    with pytest.raises(BadData, match="level=2 has 1 patient: fewer than the 5 folds") as failure:
+        run(tmp_path / "out", path, folds=5)
+    assert "leave the label out" in failure.value.hint
+
+
+def test_an_image_behind_a_link_out_of_the_folder_is_never_read(tmp_path):
+    path = clinic(tmp_path / "clinic")
+    secret = save(tmp_path / "secret.png", noise(77))
+    (tmp_path / "clinic/images/003.png").unlink()
+    (tmp_path / "clinic/images/003.png").symlink_to(secret)
+    with pytest.raises(BadData, match=r"labels.csv line 5: 'images/003.png' leaves the folder of the source"):
+        run(tmp_path / "out", path, allow_bad=5)
+
+
+def test_hostile_patients_pass_through_the_files_unharmed(tmp_path):
+    hostile = ['a "b", c', "=cmd|' /C calc'!A0", "<img src=x onerror=alert(1)>", "[red]x[/]"]
+    hostile += ["a\x1b[2Jb", "@SUM(A1)", "-1+1", "é\nü"]
+    path = clinic(tmp_path / "clinic", rows_of(8, lambda n, row: row | {"patient": hostile[n // 2]}))
+    made = ingested(tmp_path / "out", path)
+    assert len(made.patients()) == 8
+    for line in rows(tmp_path / "out/manifest.csv"):
+        for text in line:
+            assert not text.startswith(("=", "+", "-", "@"))
+            assert not any(ord(character) < 32 for character in text)
+    assert sum(len(made.testing(fold).samples) for fold in (0, 1)) == 16
+
+
+def test_odd_pictures_are_read_and_not_refused(tmp_path):
+    folder = tmp_path / "clinic"
+    path = clinic(folder)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    save(folder / "images/000.png", noise(0, channels=1).astype(np.uint16) * 257)
+    Image.fromarray(noise(1)).convert("P").save(folder / "images/001.png")
+    Image.fromarray(noise(2)).convert("CMYK").save(folder / "images/002.png", format="JPEG")
+    Image.fromarray(noise(3)).save(folder / "images/003.png", format="JPEG", exif=exif)
+    Image.fromarray(noise(4)).convert("RGBA").save(folder / "images/004.png")
+    assert run(tmp_path / "out", path).summary["images"] == 20
+
+
+def test_no_source_is_refused(tmp_path):
+    with pytest.raises(BadUsage, match="no source"):
+        run(tmp_path / "out", source="")
+
+
+def test_a_table_cannot_be_one_fold(source, tmp_path):
+    with pytest.raises(BadUsage, match="one fold would test every patient"):
+        run(tmp_path / "out", source, folds=1)
