@@ -1,0 +1,236 @@
+"""cohort (+ an expansion) -> a classifier, what it says of the fold's test patients, and how well that fits the truth.
+
+One run is one arm: one choice of what is learned from. All arms of a fold start from the same weights and take the same
+number of optimiser steps. Which step's weights are kept is decided on the selection patients, never on test patients.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from medsynth import classifier, seeds
+from medsynth.artifacts import checkpoint, cohort, files, predictions, scores
+from medsynth.artifacts.cohort import Cohort, Sample
+from medsynth.artifacts.scores import Score
+from medsynth.classifier import Classifier, Plan
+from medsynth.data import augment
+from medsynth.data.loading import ImageSet, labels_of
+from medsynth.draws import Draws, step_draws
+from medsynth.errors import BadData, BadUsage, MissingStep, Refused
+from medsynth.job import Job, Result
+from medsynth.metrics.classification import Rated, Task, left_out, macro_auc, measure, pooled
+from medsynth.shapes import Images, Labels, Loss
+from medsynth.training import Fitted, Hooks, Place, batch_rows, fit
+
+CALIBRATION_IMAGES = 512  # so many are enough to measure the means and deviations of the batch-norm layers
+PIXELS_AT_ONCE = 1 << 20  # in one pass of prediction
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What is learned from."""
+
+    real: bool
+    synthetic: bool
+    geometric: bool = False  # images are turned, shifted, scaled and, where that is plausible, mirrored
+
+
+@dataclass(frozen=True)
+class Material:
+    """The images that an arm learns from, the real ones first."""
+
+    images: ImageSet
+    labels: Labels
+    real: int  # how many are real
+    geometric: bool
+    mirror: bool
+    device: str
+
+    def batch(self, rows: Tensor, draws: Draws) -> Images:
+        images = self.images.tensor(rows).to(self.device)
+        return augment.apply(images, augment.draw_moves(draws, mirror=self.mirror)) if self.geometric else images
+
+
+def run(job: Job) -> Result:
+    """Train one arm of one fold, predict its test patients, score the predictions.
+
+    Raises Refused for an expansion that would leak, BadUsage for settings under which arms cannot be compared, BadData
+    for a fold without images, and what importing weights raises.
+    """
+    assert job.kind is not None
+    assert job.fold is not None
+    _check_comparable(job)
+    everyone = cohort.load(job.input("ingest"))
+    training, selection, testing = (getattr(everyone, part)(job.fold) for part in ("training", "selection", "testing"))
+    if not training.samples or not testing.samples:
+        missing = "test" if training.samples else "train"
+        raise BadData(f"fold {job.fold} has no images to {missing} on", hint="fewer folds: medsynth ingest --folds N")
+    material = gather(job, training)
+    model, start = prepare(job, training, material)
+    fitted = train(job, model, material, selection)
+    said = model.probabilities(logits_of(model, ImageSet(testing.samples), job.device))
+    predictions.save(job.out, testing, job.fold, said.numpy())
+    found, notes = evaluate(job.out, everyone)
+    scores.save(job.out, found)
+    facts = {"arm": job.kind, "fold": job.fold, "labels": everyone.facts.labels, "weights_at_start": start}
+    classifier.save(job.out, model, facts)
+    checkpoint.remove(job.out)
+    if job.settings.weights is not None:
+        notes.append("The classifier started from imported weights: which patients these have seen is not known here.")
+    if not selection.samples:
+        notes.append(f"Fold {job.fold} has no selection patients: the weights after the last step were kept.")
+    return Result(_summary(job, material, fitted, start, found), training.patients_hash(), (*fitted.notes(), *notes))
+
+
+def _check_comparable(job: Job) -> None:
+    if job.settings.minutes is not None:
+        raise BadUsage(
+            f"classify.minutes = {job.settings.minutes}, but arms can only be compared after equally many steps",
+            hint="--set classify.steps=600, and no classify.minutes",
+        )
+    if job.settings.batch_size < 2:
+        raise BadUsage("classify.batch_size = 1, but batch-norm needs 2", hint="--set classify.batch_size=32")
+
+
+def arm_named(name: str) -> Arm:
+    """real, real+geometric, real+GENERATOR, synthetic-only or synthetic-only-GENERATOR. Raises BadUsage."""
+    if name in ("real", "real+geometric"):
+        return Arm(real=True, synthetic=False, geometric=name != "real")
+    if name == "synthetic-only" or name.startswith(("synthetic-only-", "real+")):
+        return Arm(real=name.startswith("real+"), synthetic=True)
+    raise BadUsage(f"there is no arm {name!r}", hint="--arms real,real+geometric,real+geca,synthetic-only")
+
+
+def gather(job: Job, training: Cohort) -> Material:
+    """What the job's arm learns from. Raises Refused for an expansion that would leak."""
+    arm = arm_named(str(job.kind))
+    real = training.samples if arm.real else ()
+    samples = real + (synthetic_samples(job, training) if arm.synthetic else ())
+    return Material(ImageSet(samples), labels_of(samples), len(real), arm.geometric, training.facts.mirror, job.device)
+
+
+def synthetic_samples(job: Job, training: Cohort) -> tuple[Sample, ...]:
+    """The samples of the job's expansion. Raises Refused unless each has the labels of a sample the fold trains on."""
+    if len(job.all("expand")) != 1:
+        raise MissingStep(f"{job.kind} needs the images of one generator", hint=f"medsynth expand --fold {job.fold}")
+    (expansion,) = job.all("expand")
+    made, whose = cohort.load(expansion.folder), {s.sample: s for s in training.samples}
+
+    def refusal(problem: str) -> Refused:
+        again = f"medsynth expand --model {expansion.kind} --fold {job.fold} --force"
+        return Refused(f"{expansion.name}: {problem}", hint=again)
+
+    if not made.samples:
+        raise refusal("it holds no images")
+    for name in ("labels", "one_class", "channels", "image_size"):
+        ours, theirs = getattr(training.facts, name), getattr(made.facts, name)
+        if ours != theirs:
+            raise refusal(f"{name} is {theirs} there, {ours} in the real images")
+    for s in made.samples:
+        source = whose.get(s.label_source)
+        if s.origin != "synthetic" or source is None:
+            raise refusal(f"{s.sample} has the labels of {s.label_source or 'none'}, which the fold does not train on")
+        if s.labels != source.labels:
+            raise refusal(f"{s.sample} has other labels than {source.sample}, whose labels it should have")
+    return made.samples
+
+
+def prepare(job: Job, training: Cohort, material: Material) -> tuple[Classifier, str]:
+    """The classifier before its first step, the same for every arm of a fold, and where its weights are from."""
+    # Of the real images where there are some; a control that may not see any takes the synthetic ones.
+    mean, deviation = pixel_statistics(material.images, material.real or len(material.images))
+    facts = training.facts
+    plan = Plan(facts.channels, len(facts.labels), facts.one_class, mean, deviation)
+    model = classifier.build(plan, seeds.derive(job.recipe.seed, "classify", job.fold, "init"))
+    if job.settings.weights is None:
+        return model, "from scratch"
+    path = Path(job.settings.weights).expanduser()
+    classifier.import_weights(model, path)
+    return model, f"{path.name}, sha256 {files.sha256(path)[:12]}"
+
+
+def pixel_statistics(images: ImageSet, count: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation of each channel over the first `count` images."""
+    sums, pixels = torch.zeros(2, 1, dtype=torch.float64), 0
+    for rows in torch.arange(count).split(256):
+        some = images.tensor(rows).double()
+        sums = sums + torch.stack([some.sum(dim=(0, 2, 3)), some.square().sum(dim=(0, 2, 3))])
+        pixels += some[:, 0].numel()
+    mean, square = sums / pixels
+    deviation = (square - mean.square()).clamp(min=0).sqrt()
+    # A channel that never changes is left at its size.
+    return tuple(mean.tolist()), tuple(torch.where(deviation > 1e-3, deviation, 1.0).tolist())
+
+
+def train(job: Job, model: Classifier, material: Material, selection: Cohort) -> Fitted:
+    """Fit, keep the weights that do best on the selection patients, and leave the model ready to predict."""
+    seed = seeds.derive(job.recipe.seed, "classify", job.fold, "fit")
+    held_out, truth = ImageSet(selection.samples), labels_of(selection.samples)
+
+    def loss(rows: Tensor, draws: Draws) -> Loss:
+        return model.loss(model(material.batch(rows, draws)), material.labels[rows].to(job.device))
+
+    def score(_: nn.Module) -> float:
+        calibrate(job, model, material)
+        logits = logits_of(model, held_out, job.device)
+        area = macro_auc(Rated("image", truth.long().numpy(), model.probabilities(logits).numpy()))
+        lost = model.loss(logits, truth).item()
+        return -lost if area is None else area - 1e-6 * lost  # few patients often tie: then the lower loss decides
+
+    place = Place(job.out, seed, f"classify {job.kind}, fold {job.fold}", job.device, job.world, job.progress)
+    hooks = Hooks(score=score, score_every=job.settings.evaluate_every) if selection.samples else None
+    fitted = fit(model, loss, items=len(material.images), settings=job.settings, place=place, hooks=hooks)
+    calibrate(job, model, material)
+    return fitted
+
+
+def calibrate(job: Job, model: Classifier, material: Material) -> None:
+    """Measure batch-norm anew, on some full batches of what is trained on: always the same ones."""
+    items, size = len(material.images), job.settings.batch_size
+    seed = seeds.derive(job.recipe.seed, "classify", job.fold, "calibration")
+
+    def batch(part: int) -> Images:
+        return material.batch(batch_rows(seed, items, part * size, size), step_draws(seeds.derive(seed, part), size))
+
+    classifier.recalibrate(model, map(batch, range(math.ceil(min(items, CALIBRATION_IMAGES) / size))))
+
+
+def logits_of(model: Classifier, images: ImageSet, device: str) -> Tensor:
+    """What the classifier says of every image: logits, (image, label), float32 on the CPU."""
+    model.eval()
+    at_once = max(1, PIXELS_AT_ONCE // images.tensor([0])[0, 0].numel())
+    parts = torch.arange(len(images)).split(at_once)
+    with torch.no_grad():
+        return torch.cat([model(images.tensor(rows).to(device)).float().cpu() for rows in parts])
+
+
+def evaluate(folder: Path, everyone: Cohort) -> tuple[dict[str, Score], list[str]]:
+    """Scores of the predictions in a folder, and sentences that name the labels which could not be scored.
+
+    Per image, and per eye; per patient where the cohort knows no eyes; per image only where it knows no patients.
+    """
+    said, facts = predictions.load(folder), everyone.facts
+    task = Task(facts.labels, facts.one_class, facts.ordinal)
+    levels = [Rated("image", said.truth, said.probability)]
+    if any(s.eye for s in everyone.samples):
+        levels.append(pooled(levels[0], list(zip(said.patients, said.eyes, strict=True)), "eye", task))
+    elif facts.has_patients:
+        levels.append(pooled(levels[0], said.patients, "patient", task))
+    found = {name: score for level in levels for name, score in measure(level, task).items()}
+    return found, [sentence for level in levels if (sentence := left_out(level, task))]
+
+
+def _summary(job: Job, material: Material, fitted: Fitted, start: str, found: dict[str, Score]) -> dict[str, Any]:
+    return {
+        "arm": job.kind,
+        "real_images": material.real,
+        "synthetic_images": len(material.images) - material.real,
+        "weights_at_start": start,
+        "steps": fitted.steps,
+        "best_step": fitted.best_step,
+        **{name: round(score.value, 4) for name, score in found.items() if name.endswith(".auc")},
+    }
