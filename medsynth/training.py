@@ -7,7 +7,7 @@ attempt was killed. So a resumed training is the training that was never stopped
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -77,6 +77,27 @@ def fit(model: nn.Module, loss: LossOf, *, items: int, settings: Fitting, place:
     return _Run(model, loss, items, settings, place, hooks or Hooks()).to_the_end()
 
 
+def foretell(model: nn.Module, loss: LossOf, *, items: int, settings: Fitting, place: Place) -> dict[str, Any]:
+    """What a training would take, from three steps on a copy that is thrown away. Writes nothing."""
+    run = _Run(model, loss, items, settings, place, Hooks())
+    run.model.train()
+    run._step()  # the first one is slower than the others will be
+    started = time.monotonic()
+    for _ in range(2):
+        run._step()
+    seconds = (time.monotonic() - started) / 2
+    parameters = sum(p.numel() for p in model.parameters())
+    return {
+        "images": items,
+        "parameters": parameters,
+        "steps": settings.steps if settings.minutes is None else round(60 * settings.minutes / seconds),
+        "seconds_per_step": round(seconds, 3),
+        "minutes": round(seconds * settings.steps / 60, 1) if settings.minutes is None else settings.minutes,
+        # Two checkpoints of weights, running mean and two moments, and the result.
+        "megabytes": round((2 * 4 + 1) * 4 * parameters / 1e6, 1),
+    }
+
+
 class _Run:
     """One training: what changes from step to step."""
 
@@ -112,7 +133,7 @@ class _Run:
                 before, started = self.facts["seconds"], time.monotonic()
                 continue
             self._look()
-            stop = self.place.world.size > 1 and self.place.world.agree(interrupt.requested()) or interrupt.requested()
+            stop = (self.place.world.size > 1 and self.place.world.agree(interrupt.requested())) or interrupt.requested()
             if stop or time.monotonic() - saved >= self.settings.checkpoint_seconds:
                 self._save()
                 saved = time.monotonic()

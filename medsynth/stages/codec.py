@@ -1,6 +1,7 @@
 """training images -> codec, with its scale of latents and its error on patients it has not seen."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from medsynth.draws import Draws
 from medsynth.job import Job, Result
 from medsynth.metrics import reconstruction
 from medsynth.shapes import Loss
-from medsynth.training import Fitted, Hooks, Place, fit
+from medsynth.training import Fitted, Hooks, LossOf, Place, fit, foretell
 
 BATCH = 32
 BEGINNING = 1000  # images that a codec may look at before its first step
@@ -28,51 +29,68 @@ def run(job: Job) -> Result:
     everyone = cohort.load(job.input("ingest"))
     assert job.fold is not None
     training, held_out = everyone.training(job.fold), everyone.selection(job.fold)
-    picture = Picture(everyone.facts.channels, everyone.facts.image_size)
-    seed = seeds.derive(job.recipe.seed, "codec", job.kind, job.fold)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        imported = getattr(job.settings, "weights", None)
-        model = _imported(job, picture) if imported else codecs.build(job.settings, picture)
     pixels = ImageSet(training.samples)
-
+    model, learns = _build(job, Picture(everyone.facts.channels, everyone.facts.image_size), pixels)
     fitted = None
-    if model.trains and not imported:
-        model.begin(pixels.tensor(range(len(pixels))[:: len(pixels) // BEGINNING + 1]))
-    model.to(job.device)
-    if model.trains and not imported:
-        fitted = _train(job, model, pixels, held_out, seed)
+    if learns:
+        hooks = Hooks(preview=lambda trained, step: _preview(job, f"step-{step:07d}", trained, held_out))
+        loss = _loss(job, model, pixels, everyone.facts.mirror)
+        fitted = fit(model, loss, items=len(pixels), settings=job.settings, place=_place(job), hooks=hooks)
     if job.world.is_first:
         checkpoint.remove(job.out)
         _measure(model, pixels, job)
-        codecs.save(job.out, model, job.settings, picture)
-        errors = _errors(model, held_out, job)
-        scores.save(job.out, errors)
-        _preview(job.out / "previews" / "held-out.png", model, held_out, job.device)
+        codecs.save(job.out, model, job.settings, Picture(everyone.facts.channels, everyone.facts.image_size))
+        scores.save(job.out, _errors(model, held_out, job))
+        _preview(job, "held-out", model, held_out)
     job.world.wait()
-    return _result(job, model, training, fitted, bool(imported))
+    return _result(job, model, training, fitted)
 
 
-def _imported(job: Job, picture: Picture) -> torch.nn.Module:
-    from medsynth.codecs.kl.model import Model
+def forecast(job: Job) -> dict[str, Any]:
+    """What training would take."""
+    everyone = cohort.load(job.input("ingest"))
+    assert job.fold is not None
+    pixels = ImageSet(everyone.training(job.fold).samples)
+    model, learns = _build(job, Picture(everyone.facts.channels, everyone.facts.image_size), pixels)
+    if not learns:
+        return {"images": len(pixels), "steps": 0}
+    loss = _loss(job, model, pixels, everyone.facts.mirror)
+    return foretell(model, loss, items=len(pixels), settings=job.settings, place=_place(job))
 
-    return Model.imported(job.settings, picture, Path(job.settings.weights))
+
+def _build(job: Job, picture: Picture, pixels: ImageSet) -> tuple[Any, bool]:
+    """The codec before its first step, and whether it takes any."""
+    if _imported_from(job):
+        from medsynth.codecs.kl.model import Model
+
+        return Model.imported(job.settings, picture, Path(job.settings.weights)).to(job.device), False
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_seed(job))
+        model = codecs.build(job.settings, picture)
+    model.begin(pixels.tensor(range(len(pixels))[:: len(pixels) // BEGINNING + 1]))
+    return model.to(job.device), model.trains
 
 
-def _train(job: Job, model: torch.nn.Module, pixels: ImageSet, held_out: Cohort, seed: int) -> Fitted:
-    mirror = cohort.load(job.input("ingest")).facts.mirror
-
+def _loss(job: Job, model: Any, pixels: ImageSet, mirror: bool) -> LossOf:
     def loss(rows: torch.Tensor, draws: Draws) -> Loss:
         batch = pixels.tensor(rows)
         flipped = (draws.uniform() < 0.5) & mirror
         batch = torch.where(flipped[:, None, None, None], batch.flip(3), batch)
         return model.loss(batch.to(job.device), draws)
 
-    def preview(trained: torch.nn.Module, step: int) -> None:
-        _preview(job.out / "previews" / f"step-{step:07d}.png", trained, held_out, job.device)
+    return loss
 
-    place = Place(job.out, seed, f"train-codec {job.kind}, fold {job.fold}", job.device, job.world, job.progress)
-    return fit(model, loss, items=len(pixels), settings=job.settings, place=place, hooks=Hooks(preview=preview))
+
+def _place(job: Job) -> Place:
+    return Place(job.out, _seed(job), f"train-codec {job.kind}, fold {job.fold}", job.device, job.world, job.progress)
+
+
+def _seed(job: Job) -> int:
+    return seeds.derive(job.recipe.seed, "codec", job.kind, job.fold)
+
+
+def _imported_from(job: Job) -> str | None:
+    return getattr(job.settings, "weights", None)
 
 
 @torch.no_grad()
@@ -106,19 +124,19 @@ def _reconstruct(model: torch.nn.Module, batch: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def _preview(path: Path, model: torch.nn.Module, held_out: Cohort, device: str) -> None:
+def _preview(job: Job, name: str, model: torch.nn.Module, held_out: Cohort) -> None:
     """Above the pictures, below their reconstructions. The scale cancels out, so it need not be measured yet."""
-    path.parent.mkdir(exist_ok=True)
+    (job.out / "previews").mkdir(exist_ok=True)
     batch = ImageSet(held_out.samples[:SHOWN]).tensor(range(min(SHOWN, len(held_out.samples))))
-    made = _reconstruct(model, batch.to(device))
-    images.write_png(path, images.grid([images.to_pixels(batch), images.to_pixels(made)]))
+    made = _reconstruct(model, batch.to(job.device))
+    images.write_png(job.out / "previews" / f"{name}.png", images.grid([images.to_pixels(batch), images.to_pixels(made)]))
 
 
 def _batches(count: int) -> list[range]:
     return [range(first, min(first + BATCH, count)) for first in range(0, count, BATCH)]
 
 
-def _result(job: Job, model: torch.nn.Module, training: Cohort, fitted: Fitted | None, imported: bool) -> Result:
+def _result(job: Job, model: Any, training: Cohort, fitted: Fitted | None) -> Result:
     found = scores.load(job.out)
     summary = {
         "kind": job.kind,
@@ -130,6 +148,6 @@ def _result(job: Job, model: torch.nn.Module, training: Cohort, fitted: Fitted |
         "held_out_images": found["selection.psnr"].n,
     }
     notes = list(fitted.notes() if fitted else ())
-    if imported:
+    if _imported_from(job):
         notes.append(f"The autoencoder was imported from {Path(job.settings.weights).name}: what it was trained on is not known here.")
     return Result(summary, training.patients_hash(), tuple(notes))

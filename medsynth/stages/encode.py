@@ -1,5 +1,8 @@
 """images + codec -> the raw posterior of every image that the fold may learn from or choose on."""
 
+import math
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -9,6 +12,15 @@ from medsynth.data.loading import ImageSet
 from medsynth.job import Job, Result
 
 BATCH = 32
+
+
+def forecast(job: Job) -> dict[str, Any]:
+    """How many images, and how much room their latents take."""
+    everyone = cohort.load(job.input("ingest"))
+    assert job.fold is not None
+    count = len(everyone.training(job.fold).samples) + len(everyone.selection(job.fold).samples)
+    copies, shape = 1 + everyone.facts.mirror, codecs.load(job.input("codec")).code.shape
+    return {"images": count, "megabytes": round(count * copies * 2 * 4 * math.prod(shape) / 1e6, 1)}
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from medsynth.draws import row_draws
 from medsynth.generators import Sampling
 from medsynth.job import Job, Result
 
+PNG_SHARE = 0.7  # of the raw bytes, about; for the forecast only
 WRITERS = 2  # threads that write PNG files while the next batch is drawn
 
 
@@ -56,6 +58,25 @@ def run(job: Job) -> Result:
     return Result(summary, training.patients_hash())
 
 
+def forecast(job: Job) -> dict[str, Any]:
+    """How many images of each label, and how long they would take: measured on one batch that is thrown away."""
+    assert job.fold is not None
+    training = cohort.load(job.input("ingest")).training(job.fold)
+    wanted = plan(job, training)
+    batch = wanted[: job.settings.batch_size]
+    started = time.monotonic()
+    pictures = list(_pictures(job, batch, *_models(job)))
+    seconds = (time.monotonic() - started) / len(batch)
+    return {
+        "real": len(training.samples),
+        "synthetic": len(wanted),
+        "labels": {name: count * job.settings.factor for name, count in training.counts().items()},
+        "seconds_per_image": round(seconds, 3),
+        "minutes": round(seconds * len(wanted) / 60, 1),
+        "megabytes": round(len(wanted) * pictures[0][1].nbytes * PNG_SHARE / 1e6, 1),
+    }
+
+
 def plan(job: Job, training: Cohort) -> list[Wanted]:
     """Every synthetic image, `factor` for each training image, each with a seed of its own."""
     wanted = []
@@ -76,8 +97,7 @@ def _draw(job: Job, batches: list[list[Wanted]]) -> float | None:
     missing = [batch for batch in batches if not all(w.sample.image.is_file() for w in batch)]
     if not missing:
         return None
-    codec = codecs.load(job.input("codec"), job.device)
-    generator = generators.load(job.input("generator"), job.device)
+    generator, codec = _models(job)
     total = sum(map(len, batches))
     done = total - sum(map(len, missing))
     started, drawn = time.monotonic(), 0
@@ -95,8 +115,13 @@ def _draw(job: Job, batches: list[list[Wanted]]) -> float | None:
     return (time.monotonic() - started) / drawn
 
 
+def _models(job: Job) -> tuple[Any, Any]:
+    return generators.load(job.input("generator"), job.device), codecs.load(job.input("codec"), job.device)
+
+
+@torch.no_grad()
 def _pictures(
-    job: Job, batch: list[Wanted], generator: torch.nn.Module, codec: torch.nn.Module
+    job: Job, batch: list[Wanted], generator: Any, codec: Any
 ) -> Iterator[tuple[Wanted, np.ndarray]]:
     settings = job.settings
     sampling = Sampling(settings.guidance, settings.sampler, settings.sampling_steps, settings.updates, settings.inherit)

@@ -34,8 +34,17 @@ class Model(nn.Module):
         state = self.seed_state(draws).to(latents.device)
         fires = self.fires(draws, self.config.updates).to(latents.device)
 
+        heirs = (draws.uniform() < self.config.heredity).nonzero().flatten().to(latents.device)
+        earlier = self.fires(draws, self.config.updates).to(latents.device) if self.config.heredity else fires
+
         def network(x_t: Latents, t: Tensor) -> Tensor:
-            return self.output(self.grow(state, fires, self.rule.constants(x_t, t, condition)))
+            born = state
+            if len(heirs):  # a pass before, without gradients, as latent self-conditioning has it (Jabri et al. 2023)
+                with torch.no_grad():
+                    before = self.rule.constants(x_t[heirs], t[heirs], condition[heirs])
+                    left = self.grow(state[heirs], earlier[:, heirs], before)
+                    born = state.index_copy(0, heirs, self.inherit(state[heirs], left, "hidden"))
+            return self.output(self.grow(born, fires, self.rule.constants(x_t, t, condition)))
 
         return self.diffusion.loss(network, latents, draws)
 
