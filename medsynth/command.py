@@ -14,7 +14,7 @@ from typing import Any
 
 from medsynth import console, distributed, interrupt, pipeline, plan
 from medsynth import recipe as recipes
-from medsynth.errors import BadUsage, MedsynthError
+from medsynth.errors import BadUsage, MedsynthError, MissingStep
 from medsynth.pipeline import Options, Outcome
 from medsynth.recipe import Recipe
 from medsynth.rundir import RunDirectory
@@ -57,7 +57,7 @@ def bring_up_to_date(
 ) -> None:
     """One command: one stage of the run, and what became of it."""
     if common.dry_run:
-        forecast(common, run, recipe, stage, kinds)
+        show_forecast(common, run, forecast(common, run, recipe, stage, kinds))
         return
     outcomes = carry_out(common, run, recipe, stage, kinds)
     show(common, run, outcomes, _here(common, next_command))
@@ -89,26 +89,45 @@ def run_chain(common: Common, recipe_name: str | None) -> None:
         asked = changed(common, run, {})
     source = Path(asked.ingest.source)
     asked = replace(asked, ingest=asked.ingest.model_copy(update={"source": str(source.resolve())}))
-    outcomes = []
+    outcomes: list[Outcome] = []
+    foretold: list[dict[str, Any]] = []
     for stage in plan.STAGES:
+        if common.fold and stage.gathers:
+            continue  # a report is about all folds
         kinds = [*asked.generator.settings] if stage.name in ("generator", "expand") else None
         if common.dry_run:
-            forecast(common, run, asked, stage.name, kinds)
+            foretold += forecast(common, run, asked, stage.name, kinds)
         else:
             outcomes += carry_out(common, run, asked, stage.name, kinds)
-    if not common.dry_run:
+    if common.dry_run:
+        show_forecast(common, run, foretold)
+    elif common.fold:
+        show(common, run, outcomes, _here(common, "medsynth report"))
+    else:
         show(common, run, outcomes, report=str((run.artifact("report").folder / "index.html").resolve()))
 
 
-def forecast(common: Common, run: RunDirectory, recipe: Recipe, stage: str, kinds: list[str] | None) -> None:
+def forecast(
+    common: Common, run: RunDirectory, recipe: Recipe, stage: str, kinds: list[str] | None
+) -> list[dict[str, Any]]:
     """What a command would do: counts, time, disk. Writes nothing."""
-    found = pipeline.forecast(run, recipe, stage, folds=common.fold, kinds=kinds or [], device=device(common.device, stage))
+    try:
+        place = device(common.device, stage)
+        return pipeline.forecast(run, recipe, stage, folds=common.fold, kinds=kinds or [], device=place)
+    except MissingStep as missing:  # nothing can be said of a stage before the one before it was done
+        return [{"name": stage, "state": "missing", "needs first": missing.hint}]
+
+
+def show_forecast(common: Common, run: RunDirectory, found: list[dict[str, Any]]) -> None:
+    """A forecast for people, or as one JSON object."""
     if common.json:
         print_json({"run": str(run.root.resolve()), "dry_run": found})
         return
     for entry in found:
-        console.outcome(str(entry.pop("name")), str(entry.pop("state")), entry)
-    console.say("a dry run: nothing was written")
+        facts = {key: value for key, value in entry.items() if key not in ("name", "state")}
+        console.outcome(entry["name"], entry["state"], facts)
+    if not common.quiet:
+        console.say("a dry run: nothing was written")
 
 
 def show(common: Common, run: RunDirectory, outcomes: list[Outcome], next_command: str = "", **more: Any) -> None:
@@ -128,6 +147,8 @@ def show(common: Common, run: RunDirectory, outcomes: list[Outcome], next_comman
     for o in outcomes:
         console.outcome(o.artifact.name, o.state, o.summary)
     if not common.quiet:
+        for name, value in more.items():
+            console.say(f"{name}: {value}")
         for sentence in dict.fromkeys(note for o in outcomes for note in o.notes):
             console.note(sentence)
         if next_command:
