@@ -26,7 +26,7 @@ from medsynth.metrics.classification import Rated, Task, left_out, macro_auc, me
 from medsynth.shapes import Images, Labels, Loss
 from medsynth.training import Fitted, Hooks, Place, batch_rows, fit
 
-CALIBRATION_IMAGES = 512  # so many are enough to measure the means and deviations of the batch-norm layers
+CALIBRATION_IMAGES = 256  # so many are enough to measure the means and deviations of the batch-norm layers
 PIXELS_AT_ONCE = 1 << 20  # in one pass of prediction
 
 
