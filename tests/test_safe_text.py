@@ -3,7 +3,7 @@ import io
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from medsynth.data import safe_text
@@ -27,6 +27,7 @@ def test_what_was_made_safe_once_stays_as_it_is(text):
 
 
 @given(st.text())
+@example("a\u2028b\u2029c\u202ed")
 def test_no_cell_can_steer_a_terminal_or_start_a_line(text):
     written = safe_text.cell(text)
     assert not {unicodedata.category(character) for character in written} & {"Cc", "Cf", "Zl", "Zp"}

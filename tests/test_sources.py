@@ -59,6 +59,11 @@ def test_columns_that_are_named_win_over_usual_ones(tmp_path):
     assert listing.labels == ("mark=0", "mark=1")
 
 
+def test_the_first_of_two_usual_columns_is_meant(tmp_path):
+    rows = [{"image": f"{n}.png", "Patient ID": f"P{n}", "patient-id": "x", "lesion": n, "level": n} for n in range(2)]
+    assert [e.patient for e in read(table(tmp_path / "labels.csv", rows)).entries] == ["P0", "P1"]
+
+
 def test_a_mask_column_of_another_name_has_to_be_named(tmp_path):
     rows = graded(0, 1)
     rows = [row | {"segmentation": f"m{n}.png"} for n, row in enumerate(rows)]
@@ -342,7 +347,7 @@ def test_files_of_one_name_in_two_folders_are_two_samples(tmp_path):
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_unicode_is_read_however_it_was_saved(tmp_path, encoding):
     path = table(tmp_path / "labels.csv", [{"image": "a.png", "patient": "Müller", "level": 0}], encoding=encoding)
-    listing = read(path)
+    listing = read(path, image="image")
     assert (listing.entries[0].patient, listing.notes) == ("Müller", ())
 
 

@@ -92,7 +92,10 @@ def selection(patients: Patients, share: float, seed: int, fold: int) -> tuple[s
 
 
 def deal(patients: Patients, shares: np.ndarray, seed: int) -> np.ndarray:
-    """The part of each patient, (patient,), so that every part has its share of every label and of the images."""
+    """The part of each patient, (patient,), so that every part has its share of every label and of the images.
+
+    No part of even shares stays empty, where there are as many patients: an empty one is behind in every label.
+    """
     counts = np.column_stack([patients.positives, patients.images]).astype(float)
     counts = counts[:, counts.sum(axis=0) > 0]
     counts /= counts.sum(axis=0)  # (patient, column): the patient's share of all there are
@@ -113,16 +116,6 @@ def deal(patients: Patients, shares: np.ndarray, seed: int) -> np.ndarray:
         held[part] += added[part]
         images[part] += patients.images[patient]
         dealt[patient] = part
-    return _fill_empty(patients, dealt, parts)
-
-
-def _fill_empty(patients: Patients, dealt: np.ndarray, parts: int) -> np.ndarray:
-    """Give each part without a patient the smallest patient of the part that has most of them."""
-    for part in range(parts):
-        sizes = np.bincount(dealt, minlength=parts)
-        if not sizes[part] and sizes.max() > 1:
-            crowd = np.flatnonzero(dealt == sizes.argmax())
-            dealt[crowd[np.argmin(patients.images[crowd])]] = part
     return dealt
 
 
