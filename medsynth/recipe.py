@@ -275,7 +275,8 @@ def _table(name: str, settings: BaseModel) -> list[str]:
         if key == "kind":  # the table's name says it
             continue
         value = getattr(settings, key)
-        lines.append(f"# {info.description or Fitting.model_fields[key].description}")
+        meaning = info.description or Fitting.model_fields[key].description or ""
+        lines.append(f"# {' '.join(meaning.split())}")
         lines.append(f"# {key} =" if value is None else f"{key} = {_toml(value)}")
     return lines
 
