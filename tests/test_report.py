@@ -83,6 +83,11 @@ def test_no_patient_and_no_image_is_named(tmp_path: Path) -> None:
     assert not [name for patient in patients for name in (patient, f"{patient}-left") if name in html]
 
 
+def test_settings_show_the_file_and_not_the_folder_it_lay_in(page: str) -> None:
+    assert "<dd>labels.csv</dd>" in page
+    assert "somebody" not in page
+
+
 def test_the_page_never_calls_images_anonymous_or_safe(page: str) -> None:
     text = re.sub(r"<[^>]*>", " ", page)
     assert not re.search(r"\b(anonym\w*|safe\w*|de-?identif\w*)\b", text, re.IGNORECASE)

@@ -24,6 +24,8 @@ def folds(*values: float) -> dict[int, float]:
         ((0.7, 0.6, 0.65), (), (0.6, 0.75, 0.66), "the gain is within the spread"),
         ((0.7, 0.7, 0.7), (), (0.701, 0.701, 0.701), "did not help"),
         ((0.7, 0.7, 0.7), (0.7, 0.8, 0.7), (0.65, 0.72, 0.7), "did not help"),
+        ((0.8, 0.9, 0.9), (0.7, 0.8, 0.8), (0.7, 0.9, 0.85), "did not help"),
+        ((0.7, 0.6, 0.65), (0.8, 0.7, 0.8), (0.6, 0.75, 0.66), "are not shown to help."),
         ((0.7, 0.7, 0.7), (0.7, 0.7, 0.7), (0.6, 0.6, 0.6), "made the classifier worse"),
         ((0.6, 0.7), (), (0.8, 0.9), "not shown to help; 2 folds cannot settle it"),
         ((0.7,), (), (0.5,), "did not help; 1 fold cannot settle it"),
@@ -77,3 +79,9 @@ def test_the_answer_warns_where_patients_are_unknown_or_folds_are_few() -> None:
     assert "No patient ids" in said.caution
     assert "cannot tell a difference from chance" in said.caution
     assert "patients it had never seen" not in " ".join(said.sentences)
+
+
+def test_what_synthetic_images_reach_alone_is_said_for_every_generator() -> None:
+    arms = {"real": folds(0.8), "real+geca": folds(0.8), "synthetic-only": folds(0.6), "synthetic-only-ldm": folds(0.7)}
+    alone = answer(arms).sentences[-1]
+    assert "0.600 and 0.700 (synthetic-only and synthetic-only-ldm), where 0.5 is guessing" in alone

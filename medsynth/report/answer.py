@@ -113,11 +113,11 @@ def _headline(found: list[Comparison], several: bool) -> str:
         return f"{subject} made the classifier worse."
     if verdicts.get("real") == "higher":
         return f"{subject} improved on the real images alone, but are not shown to beat plain geometric augmentation."
+    if "higher" not in found[0].verdict:  # against the real images alone, where there is such an arm
+        return f"{subject} did not help{few}."
     if all("higher" in v for v in verdicts.values()):
         return f"{subject} are not shown to help{few or ': the gain is within the spread over folds'}."
-    if "perhaps higher" in verdicts.values() or "higher" in verdicts.values():
-        return f"{subject} are not shown to help{few}."
-    return f"{subject} did not help{few}."
+    return f"{subject} are not shown to help{few}."
 
 
 def _sentence(found: list[Comparison], metric: str, whom: str) -> str:
@@ -142,10 +142,13 @@ def _difference(c: Comparison) -> str:
 
 
 def _control(values: Values, metric: str) -> list[str]:
-    alone = [v for arm in sorted(values) if arm.startswith("synthetic-only") for v in values[arm].values()]
+    """How far synthetic images get alone; nothing for a metric of which the value of guessing is not known."""
+    alone = {arm: fmean(folds.values()) for arm, folds in sorted(values.items()) if arm.startswith("synthetic-only")}
     if not alone or metric != "AUC":
         return []
-    return [f"Trained on synthetic images alone it reached {fmean(alone):.3f}, where 0.5 is guessing."]
+    which = f" ({words.listed(alone)})" if len(alone) > 1 else ""
+    reached = words.listed(f"{value:.3f}" for value in alone.values())
+    return [f"Trained on synthetic images alone it reached {reached}{which}, where 0.5 is guessing."]
 
 
 def _caution(comparisons: tuple[Comparison, ...], metric: str, has_patients: bool) -> str:

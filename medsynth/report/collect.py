@@ -50,6 +50,11 @@ class Made:
         return scores.load(self.folder) if (self.folder / scores.SCORES).is_file() else {}
 
     @cached_property
+    def images(self) -> int:
+        """How many images a cohort or an expansion holds."""
+        return len(cohort.load(self.folder).samples)
+
+    @cached_property
     def log(self) -> list[dict[str, Any]]:
         return log.load(self.folder)
 

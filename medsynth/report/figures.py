@@ -108,10 +108,10 @@ def curves(panel: Panel, low: float | None = None, high: float | None = None) ->
     x = Scale(0, max(1, *(step for line in lines for step, _ in line)), left, width - right)
     out = [_open(width, height, f"{panel.title}: {panel.what}")]
     out += [_text("name", 0, 12, panel.title), _text("note", 0, 27, panel.what)]
-    for tick in _value_ticks(y):
+    for tick, number in _value_ticks(y):
         out += [
             _line("grid", left, y(tick), width - right, y(tick)),
-            _text("note end", left - 6, y(tick) + 4, f"{tick:g}"),
+            _text("note end", left - 6, y(tick) + 4, number),
         ]
     for tick in ticks(0, x.high):
         side = "mid" if x(tick) < width - 30 else "end"
@@ -142,10 +142,14 @@ def _value_scale(low: float, high: float, start: float, end: float) -> Scale:
     return Scale(low - pad, high + pad, start, end)
 
 
-def _value_ticks(scale: Scale) -> list[float]:
-    if not scale.log:
-        return ticks(scale.low, scale.high)
-    return [10.0**p for p in range(math.ceil(math.log10(scale.low)), math.floor(math.log10(scale.high)) + 1)]
+def _value_ticks(scale: Scale) -> list[tuple[float, str]]:
+    """Values to mark, and how they are written: all with equally many decimals on a straight scale."""
+    if scale.log:
+        powers = range(math.ceil(math.log10(scale.low)), math.floor(math.log10(scale.high)) + 1)
+        return [(10.0**power, f"{10.0**power:g}") for power in powers]
+    found = ticks(scale.low, scale.high)
+    decimals = max(len(f"{tick:.10g}".partition(".")[2]) for tick in found)
+    return [(tick, f"{tick:.{decimals}f}") for tick in found]
 
 
 def _number(value: float, span: float) -> str:

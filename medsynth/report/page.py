@@ -89,7 +89,7 @@ def _key_facts(found: Found) -> list[tuple[str, str]]:
     ]
     shown += [(str(len(found.cohort.facts.labels)), "classes" if found.cohort.facts.one_class else "labels")]
     shown += [(str(len(found.folds)), "fold" if len(found.folds) == 1 else "folds")]
-    drawn = sum(tables.expansion_size(made) for made in found.of("expand"))
+    drawn = sum(made.images for made in found.of("expand"))
     return shown + (
         [(f"{drawn:,}", "synthetic images, all folds" if len(found.folds) > 1 else "synthetic images")] if drawn else []
     )

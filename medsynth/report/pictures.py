@@ -9,6 +9,7 @@ from pathlib import Path
 
 from medsynth.artifacts import cohort
 from medsynth.artifacts.cohort import Cohort, Sample
+from medsynth.report import words
 from medsynth.report.collect import Found
 
 PER_ROW = 8
@@ -116,5 +117,7 @@ def _next(pool: Iterable[Sample]) -> Picture | None:
 def _others(sample: Sample, label: str, training: Cohort) -> str:
     """The other labels of an image, as `+ exudates`."""
     return " ".join(
-        f"+ {name}" for name, value in zip(training.facts.labels, sample.labels, strict=True) if value and name != label
+        f"+ {words.label(name)}"
+        for name, value in zip(training.facts.labels, sample.labels, strict=True)
+        if value and name != label
     )

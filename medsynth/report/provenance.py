@@ -1,10 +1,11 @@
 """The records of a run's artifacts -> what was run: times, settings, versions, marks and notes, as plain text."""
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 from medsynth.report import words
-from medsynth.report.collect import NOTHING, Found
+from medsynth.report.collect import NOTHING, Found, Made
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class StepRow:
 def steps(found: Found) -> list[StepRow]:
     """How long everything took: a row a stage and kind."""
     rows: list[StepRow] = []
-    for stage, kind in dict.fromkeys((m.stage, m.kind) for m in found.made):
+    done = dict.fromkeys((m.stage, m.kind) for m in found.made if m.stage != "classify")
+    for stage, kind in [*done, *(("classify", arm) for arm in found.arms)]:
         made = found.of(stage, kind)
         seconds = {m.fold: m.record["seconds"] for m in made if isinstance(m.record.get("seconds"), int | float)}
         each = (
@@ -51,29 +53,46 @@ def versions(found: Found) -> list[str]:
     return [f"{name} {', '.join(sorted(found))}" for name, found in sorted(seen.items())]
 
 
-def settings(found: Found) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Stage and kind -> the settings it ran with; where folds differ, every value."""
-    result = []
-    for stage, kind in dict.fromkeys((m.stage, "" if m.stage == "classify" else m.kind) for m in found.made):
-        values: dict[str, list[str]] = {}
-        for made in found.of(stage, kind or None):
-            for key, value in made.get("settings").items():
-                text = _plain(value)
-                if text and text not in values.setdefault(str(key), []):
-                    values[str(key)].append(text)
-        pairs = [(key, " / ".join(texts)) for key, texts in values.items() if texts]
-        if pairs:
-            result.append((f"{stage} {kind}".strip(), pairs))
-    return result
+Facts = list[tuple[str, list[tuple[str, str]]]]  # heading -> pairs of a name and its value
 
 
-def summaries(found: Found) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Artifact -> the facts that its stage gave for people."""
-    named = [
-        (made.artifact.name, [(str(key), _plain(value)) for key, value in made.get("summary").items()])
-        for made in found.made
+def settings(found: Found) -> Facts:
+    """Stage and kind -> the settings it ran with; where folds or arms differ, every value."""
+    headings = dict.fromkeys((m.stage, None if m.stage == "classify" else m.kind) for m in found.made)
+    table = [(stage, kind, _gathered(found.of(stage, kind), "settings")) for stage, kind in headings]
+    shown = [(f"{stage} {kind or ''}".strip(), values) for stage, kind, values in table]
+    return [
+        (heading, [(key, " / ".join(dict.fromkeys(texts))) for key, texts in values.items()])
+        for heading, values in shown
     ]
-    return [(name, [pair for pair in pairs if pair[1]]) for name, pairs in named if any(pair[1] for pair in pairs)]
+
+
+def summaries(found: Found) -> Facts:
+    """Stage and kind -> the facts that it gave for people; where folds differ, a value a fold."""
+    headings = dict.fromkeys((m.stage, m.kind) for m in found.made)
+    table = [(f"{stage} {kind}".strip(), _gathered(found.of(stage, kind), "summary")) for stage, kind in headings]
+    return [
+        (heading, [(key, texts[0] if len(set(texts)) == 1 else " · ".join(texts)) for key, texts in values.items()])
+        for heading, values in table
+    ]
+
+
+def _gathered(made: list[Made], part: str) -> dict[str, list[str]]:
+    """Key -> its values in all these artifacts, as text; what was left out is left out."""
+    values: dict[str, list[str]] = {}
+    for one in made:
+        for key, value in one.get(part).items():
+            if text := _plain(value):
+                values.setdefault(str(key), []).append(_without_folder(text))
+    return values
+
+
+def _without_folder(text: str) -> str:
+    """The file's name alone where the text is an absolute path: folders name people and places."""
+    for path in (PurePosixPath(text), PureWindowsPath(text)):
+        if path.is_absolute() or text.startswith("~"):
+            return path.name
+    return text
 
 
 def _plain(value: object) -> str:
@@ -101,10 +120,8 @@ def seen(found: Found) -> dict[str, Any]:
     if seeds:
         said.append(f"Seed {words.listed(seeds)}.")
     if trained and not strangers:
-        which = (
-            "The one trained artifact carries" if len(trained) == 1 else f"All {len(trained)} trained artifacts carry"
-        )
-        said.append(f"{which} the mark of exactly its fold's training patients: none has seen a patient who is tested.")
+        which = "The one model carries" if len(trained) == 1 else f"All {len(trained)} models and what they made carry"
+        said.append(f"{which} the mark of exactly the fold's training patients: none has seen a patient who is tested.")
         if any(m.get("settings").get("weights") for m in found.made):
             said.append("That says nothing of what imported weights had seen before.")
     return {

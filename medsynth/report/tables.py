@@ -6,7 +6,7 @@ from statistics import fmean
 
 from medsynth.artifacts.cohort import NO_FOLD, Cohort, Sample
 from medsynth.report import words
-from medsynth.report.collect import NOTHING, Found, Made, mean_and_spread
+from medsynth.report.collect import NOTHING, Found, mean_and_spread
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def description(found: Found) -> list[str]:
     else:
         said.append(f"Each may have any of {words.count(len(facts.labels), 'label')}, or none.")
     if facts.crop:
-        said.append(f"To make an image square, {facts.crop}.")
+        said.append(f"{facts.crop[:1].upper()}{facts.crop[1:].rstrip('.')}.")
     if facts.mirror:
         said.append("A mirrored image counts as equally plausible.")
     if facts.has_patients:
@@ -106,25 +106,14 @@ def _sizes(samples: Iterable[Sample], label: int | None) -> tuple[int, int]:
 
 def arms(found: Found) -> list[ArmRow]:
     """What each classifier was trained on, with the number of images in every fold."""
-    synthetic_sizes: dict[str, int] = {}
     rows = []
     for name in found.arms:
-        real, made = [], []
-        for arm in found.of("classify", name):
-            expansion = found.expansion_of(arm)
-            real.append(0 if name.startswith("synthetic-only") else len(found.cohort.training(arm.fold or 0).samples))
-            if expansion and expansion.path not in synthetic_sizes:
-                synthetic_sizes[expansion.path] = expansion_size(expansion)
-            made.append(synthetic_sizes[expansion.path] if expansion else 0)
+        folds = found.of("classify", name)
+        alone = name.startswith("synthetic-only")
+        real = [0 if alone else len(found.cohort.training(arm.fold or 0).samples) for arm in folds]
+        made = [expansion.images if (expansion := found.expansion_of(arm)) else 0 for arm in folds]
         rows.append(ArmRow(words.arm(name), words.meaning(name), _range(real), _range(made), any(made)))
     return rows
-
-
-def expansion_size(expansion: Made) -> int:
-    """How many synthetic images a folder holds."""
-    from medsynth.artifacts import cohort
-
-    return len(cohort.load(expansion.folder).samples)
 
 
 def scores(found: Found, unit: str) -> ScoreTable:
@@ -161,8 +150,8 @@ def _cells(found: Found, unit: str, metric: str, label: str = "") -> list[Cell]:
         each = (
             [_short(folds[fold]) if fold in folds else NOTHING for fold in found.folds] if len(found.folds) > 1 else []
         )
-        known = metric in words.METRICS  # of a metric that is not known it is not known whether more is better
-        cells.append(Cell(means[arm], "" if spread is None else f"± {spread:.3f}", each, known and means[arm] == best))
+        marked = metric in words.METRICS and metric not in words.TRADED
+        cells.append(Cell(means[arm], "" if spread is None else f"± {spread:.3f}", each, marked and means[arm] == best))
     return cells
 
 
@@ -181,6 +170,8 @@ def _tested(found: Found, unit: str) -> str:
     if not counts:
         return ""
     folds = sorted(counts)
+    if len(folds) > 1 and len(set(counts.values())) == 1:
+        return f"{counts[folds[0]]:,} {words.MANY[unit]} tested in each of {words.count(len(folds), 'fold')}"
     where = f"fold {folds[0]}" if len(folds) == 1 else f"the folds {words.listed(folds)}"
     return f"{words.listed(f'{counts[fold]:,}' for fold in folds)} {words.MANY[unit]} tested in {where}"
 

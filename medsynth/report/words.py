@@ -17,6 +17,7 @@ METRICS = {  # name in scores.json, without its punctuation -> how the table cal
     "specificity": "Specificity",
     "f1senspe": "F1 sen/spe",
 }
+TRADED = ("sensitivity", "specificity")  # one rises as the other falls: the highest of one alone is not the best
 GENERATORS = {"geca": "GeCA", "ldm": "LDM", "dit": "DiT", "llamagen": "LlamaGen", "iddpm": "iDDPM"}
 
 NOTHING_MEANS = "A dash: not defined, because the tested fold holds no case with the finding, or none without it."
@@ -32,11 +33,16 @@ COMMANDS = {  # stage -> the command that fills its part of the report
 STAGES = {  # stage -> what it did, in the order of the work
     "ingest": "read and checked the images, dealt patients to folds",
     "codec": "learned to write an image as a small grid of numbers, and to read it back",
-    "encode": "wrote every training image in that form",
+    "encode": "wrote the images in that form",
     "generator": "learned to draw new images for given labels",
     "expand": "drew the synthetic images",
     "classify": "trained and tested the classifiers",
 }
+
+
+def label(name: str) -> str:
+    """`cotton_wool_spots` -> "cotton wool spots"."""
+    return name.replace("_", " ")
 
 
 def generator(kind: str) -> str:
