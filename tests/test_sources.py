@@ -255,6 +255,18 @@ def test_many_bad_cells_are_counted(tmp_path):
         of_rows(tmp_path, *graded(0, *[""] * 9, 1))
 
 
+def test_a_column_of_classes_named_as_labels_is_refused_with_the_flag_for_it(tmp_path):
+    with pytest.raises(BadData, match=r"column level of labels.csv does not hold zeros and ones") as failure:
+        of_rows(tmp_path, *graded(0, 3, 2, 4), labels=("level",))
+    assert failure.value.hint == "for one class an image: --label level"
+
+
+def test_a_label_that_is_mostly_empty_is_not_dropped_silently(tmp_path):
+    rows = [{"A": n % 2, "B": 1 if n == 0 else ""} for n in range(5)]
+    with pytest.raises(BadData, match=r"labels.csv lines 3, 4, 5, 6: column B is empty"):
+        of_rows(tmp_path, *rows)
+
+
 @pytest.mark.parametrize("name", ["sample", "Patient", "eye", "image", "mask", "origin", "fold", "label_source"])
 def test_a_label_named_like_a_column_of_the_manifest_is_refused(tmp_path, name):
     with pytest.raises(BadData, match=f"a label is named '{name}', which is a column of the manifest"):

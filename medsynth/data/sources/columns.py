@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 from medsynth.data.sources.cells import Table
-from medsynth.data.sources.labels import TAKEN, Labels, classes, several, zero_or_one
+from medsynth.data.sources.labels import TAKEN, Labels, classes, is_missing, several, zero_or_one
 from medsynth.data.sources.listing import Asked
 from medsynth.errors import BadData, BadUsage
 
@@ -55,15 +55,19 @@ def labels(table: Table, asked: Asked, other: set[str | None]) -> tuple[Labels, 
         flags = f"--label {asked.label} and --labels {','.join(asked.labels)}"
         raise BadUsage(f"{flags} contradict each other", hint="leave one of them out")
     if asked.labels:
-        names = [require("labels", name, table) for name in dict.fromkeys(asked.labels)]
-        return several({name: table.column(name) for name in names}, table.where), ()
+        found = {name: table.column(require("labels", name, table)) for name in asked.labels}
+        for name, values in found.items():
+            if not _is_zeros_and_ones(values) and any(not is_missing(value) for value in values):
+                problem = f"column {name} of {table.file} does not hold zeros and ones"
+                raise BadData(problem, hint=f"for one class an image: --label {name}")
+        return several(found, table.where), ()
     named = [require("label", asked.label, table)] if asked.label else []
-    found = named or [name for name in usual("label", table) if name not in other]
-    if len(found) > 1:
-        problem = f"{table.file} has several columns that may be the class: {', '.join(found)}"
-        raise BadData(problem, hint=f"--label {found[0]}")
-    if found:
-        return classes(found[0], table.column(found[0]), table.where), ()
+    candidates = named or [name for name in usual("label", table) if name not in other]
+    if len(candidates) > 1:
+        problem = f"{table.file} has several columns that may be the class: {', '.join(candidates)}"
+        raise BadData(problem, hint=f"--label {candidates[0]}")
+    if candidates:
+        return classes(candidates[0], table.column(candidates[0]), table.where), ()
     guessed = _zeros_and_ones(table, other)
     return guessed, (
         f"Every column of 0 and 1 was taken for a label: {', '.join(guessed.names)}. "
@@ -72,13 +76,9 @@ def labels(table: Table, asked: Asked, other: set[str | None]) -> tuple[Labels, 
 
 
 def _zeros_and_ones(table: Table, other: set[str | None]) -> Labels:
-    """Every column of zeros and ones. One that mostly is so is a label with slips: dropping it would hide those."""
-    found: dict[str, Sequence[str]] = {}
-    for name in table.header:
-        values = table.column(name)
-        fitting = sum(zero_or_one(value) is not None for value in values)
-        if name not in other and name.casefold() not in TAKEN and 2 * fitting > len(values):
-            found[name] = values
+    """Every column of zeros and ones. One with slips in it is a label as well: dropping it would hide them."""
+    free = [name for name in table.header if name not in other and name.casefold() not in TAKEN]
+    found = {name: table.column(name) for name in free if _is_zeros_and_ones(table.column(name))}
     if not found:
         raise BadData(
             f"{table.file} has no column that is clearly a label; it has: {', '.join(table.header)}",
@@ -90,3 +90,9 @@ def _zeros_and_ones(table: Table, other: set[str | None]) -> Labels:
         spotless = [name for name, values in found.items() if all(zero_or_one(v) is not None for v in values)]
         without = f"; if the column is no label: --labels {','.join(spotless)}" if spotless else ""
         raise BadData(str(error), hint=f"{error.hint}{without}") from None
+
+
+def _is_zeros_and_ones(values: Sequence[str]) -> bool:
+    """Whether most of what is in a column is 0 or 1; what is missing says nothing about it."""
+    known = [value for value in values if not is_missing(value)]
+    return 2 * sum(zero_or_one(value) is not None for value in known) > len(known)

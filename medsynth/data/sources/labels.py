@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from medsynth.artifacts.cohort import FIXED_COLUMNS, SOURCE_COLUMN
@@ -51,7 +51,7 @@ def classes(column: str, values: Sequence[str], where: Where) -> Labels:
     return _one_hot(sorted(set(values)), values, ordinal=False)
 
 
-def several(columns: dict[str, Sequence[str]], where: Where) -> Labels:
+def several(columns: Mapping[str, Sequence[str]], where: Where) -> Labels:
     """Several labels an image: one a column, each 0 or 1. Raises BadData for any other value."""
     for column, values in columns.items():
         _refuse(
