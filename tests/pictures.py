@@ -13,6 +13,8 @@ from PIL import Image
 
 from medsynth.artifacts import cohort
 from medsynth.artifacts.cohort import Cohort
+from medsynth.data import sources
+from medsynth.data.sources.listing import Asked, Listing
 from medsynth.job import Job, Result
 from medsynth.recipe import Recipe, from_table
 from medsynth.stages import ingest
@@ -72,6 +74,17 @@ def medmnist(path: Path, sizes: Sequence[int] = (12, 4, 6), *, labels: int = 1, 
     return path
 
 
+def listing(folder: Path, *rows: Row, **asked: Any) -> Listing:
+    """What a table with these rows says. They need only have what matters; no image is there, and none is opened."""
+    full = [{"image": f"{n}.png", "patient": f"P{n}"} | row for n, row in enumerate(rows)]
+    return sources.read(table(folder / "labels.csv", full), Asked(**asked))
+
+
+def graded(*values: object) -> list[Row]:
+    """Rows with one class each."""
+    return [{"level": value} for value in values]
+
+
 def run(out: Path, source: Path, *, seed: int = 0, progress: Any = lambda *_: None, **settings: Any) -> Result:
     """Ingest as the pipeline does it, with two folds of 8 pixels unless told otherwise."""
     chosen = {"source": str(source), "image_size": 8, "folds": 2} | settings
@@ -94,3 +107,13 @@ def png(width: int, height: int, depth: int, colour: int, rows: bytes) -> bytes:
 
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def cells(path: Path) -> list[list[str]]:
+    with path.open(newline="") as file:
+        return list(csv.reader(file))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, by its name."""
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
