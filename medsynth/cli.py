@@ -22,7 +22,11 @@ app = typer.Typer(
 )  # fmt: skip
 
 COMMON: dict[str, Any] = {
-    "run": (Path | None, typer.Option("--run", "-r", help="Run directory (left out: MEDSYNTH_RUN, else the one around here)."), None),
+    "run": (
+        Path | None,
+        typer.Option("--run", "-r", help="Run directory (left out: MEDSYNTH_RUN, else the one around here)."),
+        None,
+    ),
     "fold": (list[int], typer.Option("--fold", help="Only this fold; may be repeated."), []),
     "set": (list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting of the recipe."), []),
     "json": (bool, typer.Option("--json", help="One JSON object on stdout."), False),
@@ -63,7 +67,9 @@ def version(asked: bool) -> None:
 
 @app.callback()
 def medsynth(
-    version: Annotated[bool, typer.Option("--version", callback=version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Synthetic medical images, from a folder of scans to a report: do they help on patients never seen?"""
 
@@ -108,16 +114,20 @@ def ingest(
     image_size: Annotated[int | None, typer.Option(help="Pixels a side.")] = None,
     folds: Annotated[int | None, typer.Option(help="Folds that patients are dealt to.")] = None,
     crop: Annotated[str | None, typer.Option(help="centre or pad.")] = None,
-    mirror: Annotated[bool | None, typer.Option("--mirror/--no-mirror", help="A mirrored image is as plausible.")] = None,
-    every_image_is_a_patient: Annotated[bool, typer.Option("--every-image-is-a-patient", help="There are no patient ids.")] = False,
+    mirror: Annotated[
+        bool | None, typer.Option("--mirror/--no-mirror", help="A mirrored image is as plausible.")
+    ] = None,
+    every_image_is_a_patient: Annotated[
+        bool, typer.Option("--every-image-is-a-patient", help="There are no patient ids.")
+    ] = False,
     allow_bad: Annotated[int | None, typer.Option(help="How many images may be unreadable.")] = None,
 ) -> None:
     """Read and check the images, deal patients to folds."""
     named = common.run or (Path(os.environ["MEDSYNTH_RUN"]) if os.environ.get("MEDSYNTH_RUN") else None)
     run = RunDirectory(named) if named else common.directory()
     flags = {
-        "source": str(source.resolve()) if source else None, "image": image, "patient": patient, "eye": eye, "mask": mask,
-        "label": label, "labels": tuple(name.strip() for name in labels.split(",")) if labels else None,
+        "source": str(source.resolve()) if source else None, "image": image, "patient": patient, "eye": eye,
+        "mask": mask, "label": label, "labels": tuple(name.strip() for name in labels.split(",")) if labels else None,
         "image_size": image_size, "folds": folds, "crop": crop, "mirror": mirror, "allow_bad": allow_bad,
         "every_image_is_a_patient": every_image_is_a_patient or None,
     }  # fmt: skip
@@ -132,7 +142,9 @@ def ingest(
 def train_codec(
     common: Common,
     codec: Annotated[str | None, typer.Option(help="identity or kl.")] = None,
-    weights: Annotated[Path | None, typer.Option(help="Import this folder (diffusers' format) instead of training.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Import this folder (diffusers' format) instead of training.")
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Train for so long instead of a number of steps.")] = None,
 ) -> None:
@@ -147,7 +159,9 @@ def train_codec(
 def encode(
     common: Common,
     codec: Annotated[str | None, typer.Option(help="identity or kl.")] = None,
-    weights: Annotated[Path | None, typer.Option(help="Import this folder (diffusers' format) instead of training.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Import this folder (diffusers' format) instead of training.")
+    ] = None,
 ) -> None:
     """Turn images into latents; trains the codec first if the run has none."""
     run = common.directory()
@@ -220,7 +234,9 @@ def report(common: Common) -> None:
 @with_common
 def run_recipe(
     common: Common,
-    recipe: Annotated[str | None, typer.Argument(help="A shipped recipe's name or a TOML file; left out: the run's own.")] = None,
+    recipe: Annotated[
+        str | None, typer.Argument(help="A shipped recipe's name or a TOML file; left out: the run's own.")
+    ] = None,
 ) -> None:
     """Do everything that the recipe asks for and that is not up to date."""
     command.run_chain(common, recipe)
@@ -233,7 +249,13 @@ def status(common: Common) -> None:
     run = common.directory()
     recipe = recipes.parse(run.recipe_text(), [*common.changes])
     rows = [
-        {"stage": a.stage, "kind": a.kind, "fold": a.fold, "state": plan.state_of(run, recipe, a), "command": f"medsynth {plan.command_for(a)}"}
+        {
+            "stage": a.stage,
+            "kind": a.kind,
+            "fold": a.fold,
+            "state": plan.state_of(run, recipe, a),
+            "command": f"medsynth {plan.command_for(a)}",
+        }
         for a in plan.everything(run, recipe)
         if not common.fold or a.fold is None or a.fold in common.fold
     ]

@@ -53,7 +53,13 @@ def changed(common: Common, run: RunDirectory, flags: dict[str, Any]) -> Recipe:
 
 
 def bring_up_to_date(
-    common: Common, run: RunDirectory, recipe: Recipe, stage: str, *, kinds: list[str] | None = None, next_command: str = ""
+    common: Common,
+    run: RunDirectory,
+    recipe: Recipe,
+    stage: str,
+    *,
+    kinds: list[str] | None = None,
+    next_command: str = "",
 ) -> None:
     """One command: one stage of the run, and what became of it."""
     if common.dry_run:
@@ -63,7 +69,9 @@ def bring_up_to_date(
     show(common, run, outcomes, _here(common, next_command))
 
 
-def carry_out(common: Common, run: RunDirectory, recipe: Recipe, stage: str, kinds: list[str] | None = None) -> list[Outcome]:
+def carry_out(
+    common: Common, run: RunDirectory, recipe: Recipe, stage: str, kinds: list[str] | None = None
+) -> list[Outcome]:
     """Do what is not up to date, with progress on stderr. The recipe is kept as soon as it cannot be wrong any more."""
     text = recipes.dump(recipe)
     first = distributed.world().is_first
@@ -142,7 +150,14 @@ def show(common: Common, run: RunDirectory, outcomes: list[Outcome], next_comman
             }
             for o in outcomes
         ]  # fmt: skip
-        print_json({"run": str(run.root.resolve()), "results": results, **more, **({"next": next_command} if next_command else {})})
+        print_json(
+            {
+                "run": str(run.root.resolve()),
+                "results": results,
+                **more,
+                **({"next": next_command} if next_command else {}),
+            }
+        )
         return
     for o in outcomes:
         console.outcome(o.artifact.name, o.state, o.summary)
@@ -160,7 +175,7 @@ def print_json(value: dict[str, Any]) -> None:
 
 
 def device(asked: str, stage: str) -> str:
-    """"cpu" or "cuda". auto: the GPU if torch sees one. Raises BadUsage for a GPU that is not there."""
+    """ "cpu" or "cuda". auto: the GPU if torch sees one. Raises BadUsage for a GPU that is not there."""
     if asked == "cpu" or (asked == "auto" and stage in ("ingest", "report")):  # these two need no torch
         return "cpu"
     if asked not in ("auto", "cuda"):
@@ -192,10 +207,16 @@ def ending(json_asked: Callable[[], bool]) -> Iterator[None]:
         console.say("stopped. The same command goes on from here.")
         sys.exit(130)
     except OSError as failure:
-        console.error(f"{failure.strerror or failure}: {failure.filename or 'a file of the run'}", "free or unlock the disk, then the same command")
+        console.error(
+            f"{failure.strerror or failure}: {failure.filename or 'a file of the run'}",
+            "free or unlock the disk, then the same command",
+        )
         sys.exit(1)
     except Exception as failure:
-        console.error(f"unexpected: {type(failure).__name__}", f"the details are in {_diary(failure)}; the same command may go on from here")
+        console.error(
+            f"unexpected: {type(failure).__name__}",
+            f"the details are in {_diary(failure)}; the same command may go on from here",
+        )
         sys.exit(1)
 
 

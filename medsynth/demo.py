@@ -29,7 +29,9 @@ def run(common: Common) -> None:
     source = run.root.resolve() / "drawn" / "labels.csv"
     recipe = recipes.load(recipes.locate(RECIPE), [f"ingest.source='{source}'", *common.changes])
     if common.dry_run:
-        console.say(f"would draw {PATIENTS} patients, train and compare in {recipe.ingest.folds} folds, all in {run.root}")
+        console.say(
+            f"would draw {PATIENTS} patients, train and compare in {recipe.ingest.folds} folds, all in {run.root}"
+        )
         return
     if not source.is_file():
         _draw(source.parent, common)
@@ -39,7 +41,13 @@ def run(common: Common) -> None:
         console.say(f"{len(folds)} folds are trained side by side; stopped, the same command goes on")
     _side_by_side(common, run, folds)
     outcomes = [*ingested, *command.carry_out(common, run, recipe, "report")]
-    command.show(common, run, outcomes, report=str(run.artifact("report").folder.resolve() / "index.html"), auc=_areas(run, folds))
+    command.show(
+        common,
+        run,
+        outcomes,
+        report=str(run.artifact("report").folder.resolve() / "index.html"),
+        auc=_areas(run, folds),
+    )
 
 
 def _draw(folder: Path, common: Common) -> None:
@@ -73,7 +81,9 @@ def _side_by_side(common: Common, run: RunDirectory, folds: list[int]) -> None:
         codes = [child.wait() for child in children]
     failed = next((fold for fold, code in zip(folds, codes, strict=True) if code), None)
     if failed is not None:
-        raise MedsynthError(f"fold {failed} did not come to its end", hint=f"medsynth run --run {run.root} --fold {failed}")
+        raise MedsynthError(
+            f"fold {failed} did not come to its end", hint=f"medsynth run --run {run.root} --fold {failed}"
+        )
 
 
 def _areas(run: RunDirectory, folds: list[int]) -> dict[str, float]:

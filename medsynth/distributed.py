@@ -37,7 +37,11 @@ class World:
         text = json.dumps(value).encode() if self.is_first else b""
         length = torch.tensor([len(text)])
         distributed.broadcast(length, 0, group=_control())
-        buffer = torch.frombuffer(bytearray(text), dtype=torch.uint8) if self.is_first else torch.empty(int(length), dtype=torch.uint8)
+        buffer = (
+            torch.frombuffer(bytearray(text), dtype=torch.uint8)
+            if self.is_first
+            else torch.empty(int(length), dtype=torch.uint8)
+        )
         distributed.broadcast(buffer, 0, group=_control())
         return json.loads(buffer.numpy().tobytes())
 

@@ -8,7 +8,7 @@ from types import FrameType
 _asked: list[int] = []
 
 
-class Interrupted(Exception):  # noqa: N818 - not an error: the same command goes on
+class Interrupted(Exception):
     """The user or the system asked to stop, and everything so far is saved."""
 
     def __init__(self, number: int) -> None:

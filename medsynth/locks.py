@@ -24,7 +24,9 @@ def held(folder: Path, name: str) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise Refused(f"{name} is being made by {_describe(holder)}", hint="wait for it, or stop it; then the same command") from None
+        raise Refused(
+            f"{name} is being made by {_describe(holder)}", hint="wait for it, or stop it; then the same command"
+        ) from None
     try:
         facts = {"host": platform.node(), "pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
         holder.write_text(json.dumps(facts))

@@ -1,6 +1,5 @@
-"""Doing a stage: are its inputs there, is it up to date already, would it leak; then run it and put the result in place."""
+"""Doing a stage: are its inputs there, is it up to date, would it leak; then run it and put the result in place."""
 
-import os
 import platform
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -40,7 +39,13 @@ class Outcome:
 
 
 def execute(
-    run: RunDirectory, recipe: Recipe, name: str, *, folds: Iterable[int] = (), kinds: Iterable[str] = (), options: Options | None = None
+    run: RunDirectory,
+    recipe: Recipe,
+    name: str,
+    *,
+    folds: Iterable[int] = (),
+    kinds: Iterable[str] = (),
+    options: Options | None = None,
 ) -> list[Outcome]:
     """Do one stage, for some folds or all, for some kinds or the recipe's own, where it is not up to date.
 
@@ -55,7 +60,13 @@ def execute(
 
 
 def forecast(
-    run: RunDirectory, recipe: Recipe, name: str, *, folds: Iterable[int] = (), kinds: Iterable[str] = (), device: str = "cpu"
+    run: RunDirectory,
+    recipe: Recipe,
+    name: str,
+    *,
+    folds: Iterable[int] = (),
+    kinds: Iterable[str] = (),
+    device: str = "cpu",
 ) -> list[dict[str, Any]]:
     """What execute() would do: the state of each artifact, and for what would be made, what its stage foretells."""
     stage, found = BY_NAME[name], []
@@ -74,7 +85,11 @@ def _wanted(
     """The folds and kinds that a command is about."""
     if not stage.per_fold:
         return [(None, None)]
-    return [(fold, kind) for fold in plan.folds_of(run, recipe, folds) for kind in list(kinds) or plan.kinds_of(run, recipe, stage, fold)]
+    return [
+        (fold, kind)
+        for fold in plan.folds_of(run, recipe, folds)
+        for kind in list(kinds) or plan.kinds_of(run, recipe, stage, fold)
+    ]
 
 
 def _foretold(run: RunDirectory, recipe: Recipe, stage: Stage, artifact: Artifact, device: str) -> dict[str, Any]:
@@ -131,7 +146,8 @@ class _Step:
                 outcomes += step.bring_up_to_date()
             elif state != "stale" or not self.stage.gathers:
                 raise MissingStep(
-                    f"{self.stage.command} needs {need.name}, which is {state}", hint=f"medsynth {plan.command_for(need)}"
+                    f"{self.stage.command} needs {need.name}, which is {state}",
+                    hint=f"medsynth {plan.command_for(need)}",
                 )
         return outcomes
 
@@ -142,7 +158,9 @@ class _Step:
                 artifact.verify()
             refuse_leaks(self.run, inputs, self.fold)
             if self.artifact.exists():
-                self.options.say(f"{self.artifact.name} is made again: {plan.why_stale(self.run, self.recipe, self.artifact)}.")
+                self.options.say(
+                    f"{self.artifact.name} is made again: {plan.why_stale(self.run, self.recipe, self.artifact)}."
+                )
         self.world.wait()
         if not self.stage.parallel and not self.world.is_first:
             self.world.wait()

@@ -58,7 +58,9 @@ def folds_of(run: RunDirectory, recipe: Recipe, asked: Iterable[int] | None = No
     chosen = sorted(set(asked)) if asked else list(range(count))
     for fold in chosen:
         if not 0 <= fold < count:
-            raise Refused(f"there is no fold {fold}: the run has the folds 0 to {count - 1}", hint=f"--fold {count - 1}")
+            raise Refused(
+                f"there is no fold {fold}: the run has the folds 0 to {count - 1}", hint=f"--fold {count - 1}"
+            )
     return chosen
 
 
@@ -108,10 +110,13 @@ def refuse_contradiction(run: RunDirectory, recipe: Recipe) -> None:
     held = recipes.parse(run.recipe_text()).ingest
     if recipe.ingest.source and recipe.ingest.source != held.source:
         raise Refused(
-            f"{run.root} holds the images of {held.source}, not of {recipe.ingest.source}", hint="--run ANOTHER-DIRECTORY"
+            f"{run.root} holds the images of {held.source}, not of {recipe.ingest.source}",
+            hint="--run ANOTHER-DIRECTORY",
         )
     if recipe.ingest.folds != held.folds:
-        raise Refused(f"{run.root} was dealt to {held.folds} folds, not {recipe.ingest.folds}", hint="--run ANOTHER-DIRECTORY")
+        raise Refused(
+            f"{run.root} was dealt to {held.folds} folds, not {recipe.ingest.folds}", hint="--run ANOTHER-DIRECTORY"
+        )
 
 
 def refuse_other_folds(run: RunDirectory, asked: int) -> None:
@@ -173,7 +178,7 @@ def asked_id(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> str:
 
 
 def state_of(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> str:
-    """"running", "done", "stale" (made by other settings or from other inputs), "unfinished" or "missing"."""
+    """ "running", "done", "stale" (made by other settings or from other inputs), "unfinished" or "missing"."""
     if locks.is_held(run.locks(), artifact.name):
         return "running"
     if artifact.exists():
@@ -196,7 +201,11 @@ def why_stale(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> str:
     if record["seed"] != recipe.seed:
         changes.append(f"seed {record['seed']} -> {recipe.seed}")
     needs = needs_of(run, recipe, BY_NAME[artifact.stage], artifact.fold, artifact.kind)
-    changes += [f"{a.name} changed" for a in needs if a.exists() and record["inputs"].get(a.folder.relative_to(run.root).as_posix()) != a.made]
+    changes += [
+        f"{a.name} changed"
+        for a in needs
+        if a.exists() and record["inputs"].get(a.folder.relative_to(run.root).as_posix()) != a.made
+    ]
     return ", ".join(changes) or "it was asked for"
 
 

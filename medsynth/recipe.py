@@ -85,7 +85,7 @@ class Classify(Fitting):
     """The ResNet-34 that measures whether synthetic images help."""
 
     arms: tuple[str, ...] = ()
-    """Training sets to compare; left out: real, real+geometric, synthetic-only and real+<generator> for each expansion."""
+    """Training sets to compare; left out: real, real+geometric, real+<generator> for each expansion, synthetic-only."""
     weights: str | None = None
     """Start from this local safetensors file instead of from scratch."""
     evaluate_every: Positive = 50
@@ -149,7 +149,9 @@ def load(path: Path, overrides: list[str] | None = None) -> Recipe:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise BadUsage(f"the recipe {path} cannot be read: {error.strerror}", hint=f"shipped recipes: {', '.join(shipped())}") from error
+        raise BadUsage(
+            f"the recipe {path} cannot be read: {error.strerror}", hint=f"shipped recipes: {', '.join(shipped())}"
+        ) from error
     return parse(text, overrides, name=str(path))
 
 
@@ -178,7 +180,9 @@ def from_table(table: dict[str, Any]) -> Recipe:
         elif name not in SECTIONS and name not in FAMILY_OF:
             raise BadUsage(f"the recipe has no section [{name}]", hint=_nearest(name, [*SECTIONS, *FAMILY_OF, "seed"]))
         elif not isinstance(value, dict):
-            raise BadUsage(f"{name} = {value!r}, but [{name}] is a section", hint=f"set one key of it, as in {name}.KEY=VALUE")
+            raise BadUsage(
+                f"{name} = {value!r}, but [{name}] is a section", hint=f"set one key of it, as in {name}.KEY=VALUE"
+            )
         elif name in FAMILY_OF:
             parts[name] = _chosen(name, value)
         else:
@@ -188,7 +192,10 @@ def from_table(table: dict[str, Any]) -> Recipe:
 
 def dump(recipe: Recipe) -> str:
     """The recipe as TOML, every key with its documentation above it."""
-    lines = ["# The resolved recipe of this run. `medsynth COMMAND --set section.key=value` changes it.", f"seed = {recipe.seed}"]
+    lines = [
+        "# The resolved recipe of this run. `medsynth COMMAND --set section.key=value` changes it.",
+        f"seed = {recipe.seed}",
+    ]
     for name in ("ingest", "codec", "generator", "expand", "classify"):
         value = getattr(recipe, name)
         if isinstance(value, Chosen):

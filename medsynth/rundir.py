@@ -1,9 +1,9 @@
 """A run directory. This module knows every folder in it and when a folder is complete.
 
-    RUN/recipe.toml                      what was asked for
-    RUN/ingest/                          one folder a stage, named after the stage that wrote it
-    RUN/fold-0/generator/geca/           below a fold: what was made from that fold's training patients
-    RUN/fold-0/generator/geca/stage.json written last: a folder without it does not count
+RUN/recipe.toml                      what was asked for
+RUN/ingest/                          one folder a stage, named after the stage that wrote it
+RUN/fold-0/generator/geca/           below a fold: what was made from that fold's training patients
+RUN/fold-0/generator/geca/stage.json written last: a folder without it does not count
 """
 
 import hashlib
@@ -61,7 +61,11 @@ class Artifact:
     def unfinished(self) -> list[Path]:
         """The scratch folders of this artifact that are lying about."""
         found = self.folder.parent.glob(f".{self.folder.name}-*") if self.folder.parent.is_dir() else []
-        return [p for p in found if p.is_dir() and not p.name.removeprefix(f".{self.folder.name}-").strip("0123456789abcdef")]
+        return [
+            p
+            for p in found
+            if p.is_dir() and not p.name.removeprefix(f".{self.folder.name}-").strip("0123456789abcdef")
+        ]
 
     def publish(self, id: str, record: dict[str, Any]) -> None:
         """Turn the scratch folder into the artifact: its record last, then one rename."""
@@ -84,7 +88,10 @@ class Artifact:
         for name, digest in self.record().get("outputs", {}).items():
             path = self.folder / name
             if name != LOG_FILE and (not path.is_file() or files.sha256(path) != digest):
-                raise BadData(f"{path} is not the file that {self.name} wrote", hint="make it again: the same command with --force")
+                raise BadData(
+                    f"{path} is not the file that {self.name} wrote",
+                    hint="make it again: the same command with --force",
+                )
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,10 @@ class RunDirectory:
         for folder in (here, *here.parents):
             if (folder / RECIPE).is_file():
                 return cls(folder)
-        raise BadUsage("no run was named, and this directory is not inside one", hint="medsynth ingest SOURCE --run DIR, or --run DIR")
+        raise BadUsage(
+            "no run was named, and this directory is not inside one",
+            hint="medsynth ingest SOURCE --run DIR, or --run DIR",
+        )
 
     def exists(self) -> bool:
         return (self.root / RECIPE).is_file()

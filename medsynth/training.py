@@ -63,11 +63,16 @@ class Fitted:
     def notes(self) -> tuple[str, ...]:
         if not self.rollbacks:
             return ()
-        return (f"Training met a loss that was not a number {self.rollbacks} times; each time it went back to the last good "
-                "state and went on with half the learning rate.",)  # fmt: skip
+        times = "once" if self.rollbacks == 1 else f"{self.rollbacks} times"
+        return (
+            f"Training met a loss that was not a number {times}; it went back to the last good state "
+            "and went on with half the learning rate.",
+        )
 
 
-def fit(model: nn.Module, loss: LossOf, *, items: int, settings: Fitting, place: Place, hooks: Hooks | None = None) -> Fitted:
+def fit(
+    model: nn.Module, loss: LossOf, *, items: int, settings: Fitting, place: Place, hooks: Hooks | None = None
+) -> Fitted:
     """Minimise `loss(rows, draws)` over `items` items; leave the running mean of the weights in `model`.
 
     `rows` are the indices of the items that this process works on in this step, `draws` their random numbers. With
@@ -101,8 +106,16 @@ def foretell(model: nn.Module, loss: LossOf, *, items: int, settings: Fitting, p
 class _Run:
     """One training: what changes from step to step."""
 
-    def __init__(self, model: nn.Module, loss: LossOf, items: int, settings: Fitting, place: Place, hooks: Hooks) -> None:
-        self.model, self.items, self.settings, self.place, self.hooks = model.to(place.device), items, settings, place, hooks
+    def __init__(
+        self, model: nn.Module, loss: LossOf, items: int, settings: Fitting, place: Place, hooks: Hooks
+    ) -> None:
+        self.model, self.items, self.settings, self.place, self.hooks = (
+            model.to(place.device),
+            items,
+            settings,
+            place,
+            hooks,
+        )
         self.objective = _parallel(_Objective(model, loss), place)
         self.optimizer = torch.optim.AdamW(
             [p for p in model.parameters() if p.requires_grad],
@@ -133,7 +146,9 @@ class _Run:
                 before, started = self.facts["seconds"], time.monotonic()
                 continue
             self._look()
-            stop = (self.place.world.size > 1 and self.place.world.agree(interrupt.requested())) or interrupt.requested()
+            stop = (
+                self.place.world.size > 1 and self.place.world.agree(interrupt.requested())
+            ) or interrupt.requested()
             if stop or time.monotonic() - saved >= self.settings.checkpoint_seconds:
                 self._save()
                 saved = time.monotonic()
@@ -144,7 +159,11 @@ class _Run:
         self.model.load_state_dict(self.best or (self.mean if self.settings.ema else self.model.state_dict()))
         self.model.eval()
         return Fitted(
-            self.facts["step"], self.facts["seconds"], self.facts["rollbacks"], self.facts["score"], self.facts["best_step"]
+            self.facts["step"],
+            self.facts["seconds"],
+            self.facts["rollbacks"],
+            self.facts["score"],
+            self.facts["best_step"],
         )
 
     def _progress(self) -> float:
@@ -157,7 +176,9 @@ class _Run:
         step, batch_size, attempt = self.facts["step"], self.settings.batch_size, self.facts["rollbacks"]
         mine = self.place.world.share(batch_size)
         rows = batch_rows(self.place.seed, self.items, step * batch_size, batch_size)[mine.start : mine.stop]
-        draws = step_draws(seeds.derive(self.place.seed, "step", step, attempt), batch_size, first=mine.start, rows=len(mine))
+        draws = step_draws(
+            seeds.derive(self.place.seed, "step", step, attempt), batch_size, first=mine.start, rows=len(mine)
+        )
         rate = self._learning_rate()
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -184,7 +205,7 @@ class _Run:
 
     @torch.no_grad()
     def _average(self) -> None:
-        """Running mean of parameters and buffers, with a warm-up: a short training is not judged by its first weights."""
+        """Running mean of parameters and buffers, with a warm-up, so that the first weights do not count for long."""
         step = self.facts["step"]
         decay = min(self.settings.ema, (1 + step) / (10 + step))
         live = self.model.state_dict()
@@ -215,7 +236,12 @@ class _Run:
         if step % self.settings.log_every == 0 or last or entry:
             mean = torch.stack(self.losses).mean().item() if self.losses else None
             self.losses.clear()
-            entry |= {"step": step, "seconds": round(self.facts["seconds"], 2), "loss": mean, "learning_rate": self._learning_rate()}
+            entry |= {
+                "step": step,
+                "seconds": round(self.facts["seconds"], 2),
+                "loss": mean,
+                "learning_rate": self._learning_rate(),
+            }
             log.append(self.place.folder, entry)
 
     @contextmanager
@@ -237,7 +263,9 @@ class _Run:
     def _save(self) -> None:
         if not self.place.world.is_first:
             return
-        tensors = {f"model/{n}": v for n, v in self.model.state_dict().items()} | {f"mean/{n}": v for n, v in self.mean.items()}
+        tensors = {f"model/{n}": v for n, v in self.model.state_dict().items()} | {
+            f"mean/{n}": v for n, v in self.mean.items()
+        }
         tensors |= {f"best/{n}": v for n, v in self.best.items()}
         for index, moments in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{index}/{name}": value for name, value in moments.items()}

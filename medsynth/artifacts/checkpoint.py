@@ -1,7 +1,7 @@
 """The state of an unfinished training: two files taken in turn, so that one is always whole.
 
-Each is a safetensors file with the tensors of the model, its running mean and the optimiser; plain facts (step, seconds,
-rollbacks) stand as JSON in its header.
+Each is a safetensors file with the tensors of the model, its running mean and the optimiser; plain facts (step,
+seconds, rollbacks) stand as JSON in its header.
 """
 
 import json

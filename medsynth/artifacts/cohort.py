@@ -1,8 +1,8 @@
 """A cohort: images, labels, patients and folds. Real and synthetic cohorts share the format.
 
-    manifest.csv   one row an image: sample,patient,eye,image,mask,origin,fold, one 0/1 column a label, and for synthetic
-                   images label_source, the real sample whose labels they carry
-    cohort.json    what is true of all of them
+manifest.csv   one row an image: sample,patient,eye,image,mask,origin,fold, one 0/1 column a label, and for synthetic
+               images label_source, the real sample whose labels they carry
+cohort.json    what is true of all of them
 """
 
 import csv
@@ -47,7 +47,7 @@ class Facts:
     channels: int = 3  # 1 is grey
     image_size: int  # pixels a side
     folds: int = 1  # fold numbers 0 to folds - 1 are tested
-    selection: dict[str, tuple[str, ...]] = field(default_factory=dict)  # fold -> patients held out of its training part
+    selection: dict[str, tuple[str, ...]] = field(default_factory=dict)  # fold -> patients on whom choices are made
     crop: str = ""  # how a picture became a square, in words
     mirror: bool = False  # a mirrored image is as plausible as the image
     has_patients: bool = True  # False: every image was taken for a patient of its own
@@ -150,5 +150,5 @@ def check(samples: Iterable[Sample]) -> None:
         if fold_of.setdefault(s.patient, s.fold) != s.fold:
             raise BadData(
                 f"patient {s.patient} is in folds {fold_of[s.patient]} and {s.fold}",
-                hint="every image of a patient belongs to one fold: check the patient column, then medsynth ingest --force",
+                hint="every image of a patient belongs to one fold: check the patient column; medsynth ingest --force",
             )

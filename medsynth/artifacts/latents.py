@@ -1,8 +1,8 @@
 """Encoded images: one array, and the sample that each row came from.
 
-    latents.npy   (image, copy, channel, row, column); copy 0 is the image, copy 1, where there is one, its mirror image.
-                  For a continuous codec: the raw posterior, means and then log-variances, in the codec's own scale
-    index.csv     the sample of each row
+latents.npy   (image, copy, channel, row, column); copy 0 is the image, copy 1, where there is one, its mirror image.
+              For a continuous codec: the raw posterior, means and then log-variances, in the codec's own scale
+index.csv     the sample of each row
 """
 
 import csv

@@ -1,4 +1,4 @@
-"""What a classifier said of each tested image: sample,patient,eye,fold, then for each label the truth and the probability."""
+"""What a classifier said of each tested image: sample,patient,eye,fold, then truth and probability of each label."""
 
 import csv
 import io

@@ -20,7 +20,7 @@ class Sampling:
     sampler: Literal["ddpm", "ddim", "dpm++"] = "dpm++"
     steps: int = 25
     updates: int | None = None  # cellular automata: updates a step; None: as in training
-    inherit: Literal["nothing", "output", "hidden", "both"] = "hidden"  # cellular automata: what a step leaves to the next
+    inherit: Literal["nothing", "output", "hidden", "both"] = "hidden"  # cellular automata: what a step leaves
 
 
 class Generator(Protocol):
@@ -42,7 +42,9 @@ def save(folder: Path, generator: Any, config: Any, *, code: Code, labels: int) 
     """Write what is needed to build the generator again without any flag."""
     from medsynth.artifacts import weights
 
-    weights.save_module(folder, generator, {"config": config.model_dump(mode="json"), "code": list(code.shape), "labels": labels})
+    weights.save_module(
+        folder, generator, {"config": config.model_dump(mode="json"), "code": list(code.shape), "labels": labels}
+    )
 
 
 def load(folder: Path, device: str = "cpu") -> Any:

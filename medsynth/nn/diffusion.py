@@ -3,8 +3,8 @@
 Letters as in Ho et al. 2020 and Nichol & Dhariwal 2021: x_0 clean, x_t noised, a_bar the product of 1 - beta.
     x_t = sqrt(a_bar_t) x_0 + sqrt(1 - a_bar_t) epsilon
     v   = sqrt(a_bar_t) epsilon - sqrt(1 - a_bar_t) x_0                        (Salimans & Ho 2022, appendix D)
-A network may answer with twice the channels: the second half then says where between its two bounds the logarithm of the
-variance lies (Nichol & Dhariwal, eq. 15).
+A network may answer with twice the channels: the second half then says where between its two bounds the logarithm of
+the variance lies (Nichol & Dhariwal, eq. 15).
 """
 
 import math
@@ -53,7 +53,8 @@ class Diffusion:
         x_t = a_bar.sqrt() * x_0 + (1 - a_bar).sqrt() * epsilon
         answer = network(x_t, t.to(x_0.device)).float()
         predicted, variance = answer.chunk(2, dim=1) if self.learns_variance else (answer, None)
-        target = {"epsilon": epsilon, "x0": x_0, "v": a_bar.sqrt() * epsilon - (1 - a_bar).sqrt() * x_0}[self.prediction]
+        velocity = a_bar.sqrt() * epsilon - (1 - a_bar).sqrt() * x_0
+        target = {"epsilon": epsilon, "x0": x_0, "v": velocity}[self.prediction]
         weight = self._weight(a_bar.flatten())
         value = (weight * (predicted - target).square().flatten(1).mean(1)).mean()
         if variance is not None:
@@ -88,7 +89,9 @@ class Diffusion:
         if sampler == "ddim":
             scheduler = DDIMScheduler(clip_sample=False, set_alpha_to_one=True, timestep_spacing="linspace", **shared)
         else:
-            scheduler = DPMSolverMultistepScheduler(solver_order=2, timestep_spacing="linspace", final_sigmas_type="zero", **shared)
+            scheduler = DPMSolverMultistepScheduler(
+                solver_order=2, timestep_spacing="linspace", final_sigmas_type="zero", **shared
+            )
         scheduler.set_timesteps(steps)
         return scheduler
 
@@ -129,7 +132,9 @@ class Diffusion:
         share = (variance + 1) / 2
         log_variance = share * high + (1 - share) * low
         true_mean, mean = (of_clean * x + of_noised * x_t for x in (x_0, clean))
-        divergence = 0.5 * (log_variance - low - 1 + (low - log_variance).exp() + (true_mean - mean) ** 2 * (-log_variance).exp())
+        divergence = 0.5 * (
+            log_variance - low - 1 + (low - log_variance).exp() + (true_mean - mean) ** 2 * (-log_variance).exp()
+        )
         # The last step decodes continuous latents: their density under the predicted normal, not a sum over pixel bins.
         likelihood = 0.5 * (math.log(2 * math.pi) + log_variance + (x_0 - mean) ** 2 * (-log_variance).exp())
         each = torch.where(t.to(x_0.device)[:, None, None, None] == 0, likelihood, divergence)
@@ -144,6 +149,6 @@ def respaced(steps: int) -> list[int]:
 
 
 def guided(conditional: Tensor, unconditional: Tensor, scale: float, channels: int) -> Tensor:
-    """Classifier-free guidance (Ho & Salimans 2022, eq. 6) of the first `channels`; the rest is the conditional one's."""
+    """Classifier-free guidance (Ho & Salimans 2022, eq. 6) of the first `channels`; the rest stays conditional."""
     steered = unconditional[:, :channels] + scale * (conditional[:, :channels] - unconditional[:, :channels])
     return torch.cat([steered, conditional[:, channels:]], dim=1)

@@ -14,7 +14,7 @@ FREQUENCIES = 256
 
 
 def sinusoidal_time(t: Tensor) -> Tensor:
-    """cos and sin of t at 128 geometric frequencies from 1 to 1/10000, (batch,) -> (batch, 256) (Vaswani et al. 2017)."""
+    """cos and sin of t at 128 frequencies from 1 to 1/10000, (batch,) -> (batch, 256) (Vaswani et al. 2017)."""
     half = FREQUENCIES // 2
     frequencies = torch.exp(-math.log(10_000) * torch.arange(half, device=t.device) / half)
     angles = t[:, None].float() * frequencies
@@ -65,7 +65,7 @@ class LabelEmbedding(nn.Module):
         return self(self.first.weight.new_zeros(rows, self.first.in_features))
 
     def with_dropout(self, labels: Labels, rate: float, draws: Draws) -> Tensor:
-        """As in training: labels hidden at random. The draw is one number a label, so its order does not depend on the kind."""
+        """As in training: labels hidden at random. One number is drawn a label, whatever the kind of dropout."""
         hidden = (draws.uniform(labels.shape[1]) < rate).to(labels.device)
         if self.null is None:
             return self(labels.masked_fill(hidden, 0))

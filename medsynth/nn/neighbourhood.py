@@ -43,10 +43,11 @@ def attend(query: Tensor, keys_values: Tensor, neighbours: Tensor, heads: int) -
     """Local attention of asking cells, (asking, width).
 
     query (asking, width); keys_values (cells + 1, 2 * width), the last row zero: a neighbour beyond the border has zero
-    key and value and takes part in the softmax with weight exp(0); neighbours (asking, 9) index the rows of keys_values.
+    key and value and takes part in the softmax with weight exp(0); neighbours (asking, 9) are rows of keys_values.
     """
     asking, width = query.shape
-    near = keys_values.index_select(0, neighbours.flatten()).view(asking, NEIGHBOURS, 2, heads, width // heads)  # (asking, 9, 2, head, part)
+    near = keys_values.index_select(0, neighbours.flatten())
+    near = near.view(asking, NEIGHBOURS, 2, heads, width // heads)  # (asking, 9, 2, head, part)
     keys, values = near.unbind(2)
     scores = (query.view(asking, 1, heads, width // heads) * keys).sum(-1)  # (asking, 9, head)
     weights = (scores * (width // heads) ** -0.5).softmax(dim=1)

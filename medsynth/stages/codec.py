@@ -94,7 +94,7 @@ def _imported_from(job: Job) -> str | None:
 
 
 @torch.no_grad()
-def _measure(model: torch.nn.Module, pixels: ImageSet, job: Job) -> None:
+def _measure(model: Any, pixels: ImageSet, job: Job) -> None:
     """Give the latents their scale, from training images only."""
     posteriors = [model.encode(pixels.tensor(rows).to(job.device)).cpu() for rows in _batches(len(pixels))]
     model.cpu().measure(torch.cat(posteriors))
@@ -102,7 +102,7 @@ def _measure(model: torch.nn.Module, pixels: ImageSet, job: Job) -> None:
 
 
 @torch.no_grad()
-def _errors(model: torch.nn.Module, held_out: Cohort, job: Job) -> dict[str, Score]:
+def _errors(model: Any, held_out: Cohort, job: Job) -> dict[str, Score]:
     """The codec's loss on patients it has not seen: no generator that stands on it can be better."""
     pixels = ImageSet(held_out.samples)
     psnr, mae = [], []
@@ -118,18 +118,20 @@ def _errors(model: torch.nn.Module, held_out: Cohort, job: Job) -> dict[str, Sco
     }
 
 
-def _reconstruct(model: torch.nn.Module, batch: torch.Tensor) -> torch.Tensor:
+def _reconstruct(model: Any, batch: torch.Tensor) -> torch.Tensor:
     posterior = model.encode(batch)
     return model.decode(model.latents(posterior, torch.zeros_like(posterior.chunk(2, dim=1)[0])))
 
 
 @torch.no_grad()
-def _preview(job: Job, name: str, model: torch.nn.Module, held_out: Cohort) -> None:
+def _preview(job: Job, name: str, model: Any, held_out: Cohort) -> None:
     """Above the pictures, below their reconstructions. The scale cancels out, so it need not be measured yet."""
     (job.out / "previews").mkdir(exist_ok=True)
     batch = ImageSet(held_out.samples[:SHOWN]).tensor(range(min(SHOWN, len(held_out.samples))))
     made = _reconstruct(model, batch.to(job.device))
-    images.write_png(job.out / "previews" / f"{name}.png", images.grid([images.to_pixels(batch), images.to_pixels(made)]))
+    images.write_png(
+        job.out / "previews" / f"{name}.png", images.grid([images.to_pixels(batch), images.to_pixels(made)])
+    )
 
 
 def _batches(count: int) -> list[range]:
@@ -149,5 +151,7 @@ def _result(job: Job, model: Any, training: Cohort, fitted: Fitted | None) -> Re
     }
     notes = list(fitted.notes() if fitted else ())
     if _imported_from(job):
-        notes.append(f"The autoencoder was imported from {Path(job.settings.weights).name}: what it was trained on is not known here.")
+        notes.append(
+            f"The autoencoder was imported from {Path(job.settings.weights).name}: what it has seen is not known here."
+        )
     return Result(summary, training.patients_hash(), tuple(notes))

@@ -25,7 +25,7 @@ def forecast(job: Job) -> dict[str, Any]:
 
 @torch.no_grad()
 def run(job: Job) -> Result:
-    """Encode each image, and its mirror image where the cohort allows it. Nothing is drawn here: that is for loading."""
+    """Encode each image, and its mirror image where the cohort allows it. Nothing is drawn: that is for loading."""
     everyone = cohort.load(job.input("ingest"))
     assert job.fold is not None
     samples = [*everyone.training(job.fold).samples, *everyone.selection(job.fold).samples]
@@ -40,5 +40,10 @@ def run(job: Job) -> Result:
         job.progress(f"encode, fold {job.fold}", first + len(batch), len(samples))
         interrupt.check()
     latents.save(job.out, np.concatenate(rows), [s.sample for s in samples])
-    summary = {"codec": job.kind, "images": len(samples), "copies": copies, "latent": "x".join(map(str, codec.code.shape))}
+    summary = {
+        "codec": job.kind,
+        "images": len(samples),
+        "copies": copies,
+        "latent": "x".join(map(str, codec.code.shape)),
+    }
     return Result(summary, everyone.training(job.fold).patients_hash())

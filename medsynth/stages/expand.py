@@ -1,7 +1,7 @@
 """training labels + generator + codec -> a synthetic cohort, `factor` times the training one.
 
-For every label vector y: Count_synthetic(y) = factor x Count_train(y), exactly (Elbatel et al. 2024, eq. 8), because each
-training image gives its labels to `factor` synthetic ones. The real images come on top.
+For every label vector y: Count_synthetic(y) = factor x Count_train(y), exactly (Elbatel et al. 2024, eq. 8), because
+each training image gives its labels to `factor` synthetic ones. The real images come on top.
 """
 
 import time
@@ -41,7 +41,9 @@ def run(job: Job) -> Result:
     training = cohort.load(job.input("ingest")).training(job.fold)
     wanted = plan(job, training)
     (job.out / IMAGES).mkdir(exist_ok=True)
-    batches = [wanted[first : first + job.settings.batch_size] for first in range(0, len(wanted), job.settings.batch_size)]
+    batches = [
+        wanted[first : first + job.settings.batch_size] for first in range(0, len(wanted), job.settings.batch_size)
+    ]
     seconds = _draw(job, batches[job.world.rank :: job.world.size])
     job.world.wait()
     if job.world.is_first:
@@ -87,7 +89,9 @@ def plan(job: Job, training: Cohort) -> list[Wanted]:
                 sample=name, patient="", image=Path(job.out) / IMAGES / f"{name}.png", labels=source.labels,
                 origin="synthetic", label_source=source.sample,
             )  # fmt: skip
-            wanted.append(Wanted(made, seeds.derive(job.recipe.seed, "expand", job.kind, job.fold, source.sample, copy)))
+            wanted.append(
+                Wanted(made, seeds.derive(job.recipe.seed, "expand", job.kind, job.fold, source.sample, copy))
+            )
     return wanted
 
 
@@ -106,7 +110,10 @@ def _draw(job: Job, batches: list[list[Wanted]]) -> float | None:
         for batch in missing:
             for future in writing:
                 future.result()  # an error of the disk stops the work
-            writing = [pool.submit(images.write_png, w.sample.image, pixels) for w, pixels in _pictures(job, batch, generator, codec)]
+            writing = [
+                pool.submit(images.write_png, w.sample.image, pixels)
+                for w, pixels in _pictures(job, batch, generator, codec)
+            ]
             done, drawn = done + len(batch), drawn + len(batch)
             job.progress(f"expand {job.kind}, fold {job.fold}", done, total)
             interrupt.check()
@@ -120,10 +127,10 @@ def _models(job: Job) -> tuple[Any, Any]:
 
 
 @torch.no_grad()
-def _pictures(
-    job: Job, batch: list[Wanted], generator: Any, codec: Any
-) -> Iterator[tuple[Wanted, np.ndarray]]:
+def _pictures(job: Job, batch: list[Wanted], generator: Any, codec: Any) -> Iterator[tuple[Wanted, np.ndarray]]:
     settings = job.settings
-    sampling = Sampling(settings.guidance, settings.sampler, settings.sampling_steps, settings.updates, settings.inherit)
+    sampling = Sampling(
+        settings.guidance, settings.sampler, settings.sampling_steps, settings.updates, settings.inherit
+    )
     latents = generator.sample(labels_of([w.sample for w in batch]), row_draws([w.seed for w in batch]), sampling)
     return zip(batch, images.to_pixels(codec.decode(latents)), strict=True)

@@ -25,7 +25,14 @@ def run(job: Job) -> Result:
     material = _gather(job)
     model = _build(job, material)
     hooks = Hooks(preview=lambda trained, step: _preview(job, trained, material, step))
-    fitted = fit(model, _loss(job, model, material), items=len(material.labels), settings=job.settings, place=_place(job), hooks=hooks)
+    fitted = fit(
+        model,
+        _loss(job, model, material),
+        items=len(material.labels),
+        settings=job.settings,
+        place=_place(job),
+        hooks=hooks,
+    )
     if job.world.is_first:
         checkpoint.remove(job.out)
         generators.save(job.out, model, job.settings, code=material.codec.code, labels=material.labels.shape[1])
@@ -46,7 +53,9 @@ def forecast(job: Job) -> dict[str, Any]:
     """What training would take."""
     material = _gather(job)
     model = _build(job, material)
-    return foretell(model, _loss(job, model, material), items=len(material.labels), settings=job.settings, place=_place(job))
+    return foretell(
+        model, _loss(job, model, material), items=len(material.labels), settings=job.settings, place=_place(job)
+    )
 
 
 @dataclass(frozen=True)
@@ -86,7 +95,9 @@ def _loss(job: Job, model: Any, material: Material) -> LossOf:
 
 
 def _place(job: Job) -> Place:
-    return Place(job.out, _seed(job), f"train-generator {job.kind}, fold {job.fold}", job.device, job.world, job.progress)
+    return Place(
+        job.out, _seed(job), f"train-generator {job.kind}, fold {job.fold}", job.device, job.world, job.progress
+    )
 
 
 def _seed(job: Job) -> int:

@@ -21,7 +21,7 @@ class Config(Fitting):
     blocks: Positive = 1
     """Residual blocks a level."""
     shortcut: bool = True
-    """Begin as the best linear code of small patches, which the network then refines; without it, begin from nothing."""
+    """Begin as the best linear code of small patches, which the network then refines; without it, from nothing."""
     kl_weight: Annotated[float, Field(ge=0)] = 1e-6
     """Weight of the Kullback-Leibler term against the reconstruction error of a pixel."""
     weights: str | None = None

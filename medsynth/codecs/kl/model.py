@@ -39,7 +39,8 @@ class Model(nn.Module):
             )
         side = picture.size // factor
         self.code = Code((settings.latent_channels, side, side))
-        self.shortcut = Shortcut(picture.channels, settings.latent_channels, factor) if config.shortcut and not config.weights else None
+        has_shortcut = config.shortcut and not config.weights
+        self.shortcut = Shortcut(picture.channels, settings.latent_channels, factor) if has_shortcut else None
         if self.shortcut:
             _begin_silent(self.network)
         self.scale = Scale(settings.latent_channels)
@@ -130,7 +131,7 @@ def _architecture(config: Config, picture: Picture) -> dict[str, Any]:
 
 
 def _begin_silent(network: Any) -> None:
-    """Make the network add nothing at first, with posteriors that are narrow against the linear code's unit deviation."""
+    """Make the network add nothing at first, with posteriors narrow against the linear code's unit deviation."""
     nn.init.zeros_(network.quant_conv.weight)
     nn.init.zeros_(network.quant_conv.bias)
     nn.init.constant_(network.quant_conv.bias.data.chunk(2)[1], FIRST_LOG_VARIANCE)
@@ -146,4 +147,8 @@ def _network(architecture: dict[str, Any]) -> Any:
 
 def _plain(config: Any) -> dict[str, Any]:
     """The part of a diffusers configuration that its class needs; private entries name files and versions."""
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in config.items() if not key.startswith("_")}
+    return {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in config.items()
+        if not key.startswith("_")
+    }

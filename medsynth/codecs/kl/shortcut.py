@@ -46,11 +46,13 @@ class Shortcut(nn.Module):
         basis = vectors[:, order]
         basis = basis * basis.gather(0, basis.abs().argmax(0, keepdim=True)).sign()
         code, pixels = (basis / deviations).T, (basis * deviations).T
-        for layer in (self.to_code, self.to_pixels):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
-        self.to_code.weight[: len(order)] = code.view(-1, *weight.shape[1:]).to(weight)
-        self.to_code.bias[: len(order)] = (-code @ mean).to(weight)
+        for part in (*self.to_code.parameters(), *self.to_pixels.parameters()):
+            nn.init.zeros_(part)
+        code_bias, pixels_bias = self.to_code.bias, self.to_pixels.bias
+        assert code_bias is not None
+        assert pixels_bias is not None
+        weight[: len(order)] = code.view(-1, *weight.shape[1:]).to(weight)
+        code_bias[: len(order)] = (-code @ mean).to(weight)
         self.to_pixels.weight[: len(order)] = pixels.view(-1, *self.to_pixels.weight.shape[1:]).to(weight)
         # One bias for all pixels of a channel cannot hold a patch's mean; the mean of each channel is what it can hold.
-        self.to_pixels.bias.copy_(mean.view(weight.shape[1], -1).mean(1))
+        pixels_bias.copy_(mean.view(weight.shape[1], -1).mean(1))

@@ -31,7 +31,7 @@ class Config(Fitting):
     label_dropout_rate: Share = 0.1
     """How often labels are hidden."""
     heredity: Share = 0.0
-    """Share of training examples that grow from the hidden state which a pass before left, as they do in sampling; 0: none,
-    as in the paper, where hundreds of small diffusion steps make up for it."""
+    """Share of training examples that grow from the hidden state which a pass before left, as they do in sampling; 0:
+    none, as in the paper, where hundreds of small diffusion steps make up for it."""
     recompute: bool = False
     """Keep only the states between updates and compute the rest again backwards: far less memory, a third more time."""

@@ -25,7 +25,9 @@ class Model(nn.Module):
         self.config, self.code = config, code
         self.channels, self.grid = code.shape[0], (code.shape[1], code.shape[2])
         self.state_channels = 2 * self.channels + shape.hidden
-        self.diffusion = Diffusion(config.prediction, config.noise_schedule, learns_variance=True, min_snr=config.min_snr)
+        self.diffusion = Diffusion(
+            config.prediction, config.noise_schedule, learns_variance=True, min_snr=config.min_snr
+        )
         self.rule = Rule(shape, self.channels, self.grid, LabelEmbedding(labels, shape.width, config.label_dropout))
 
     def loss(self, latents: Latents, labels: Labels, draws: Draws) -> Loss:
@@ -74,7 +76,8 @@ class Model(nn.Module):
             answer = self.output(inherited)
             if halves == 1:
                 return answer
-            return guided(*answer.chunk(2), sampling.guidance, self.channels)
+            conditional, unconditional = answer.chunk(2)
+            return guided(conditional, unconditional, sampling.guidance, self.channels)
 
         start = draws.normal(*self.code.shape).to(device)
         return self.diffusion.sample(network, start, sampling.sampler, sampling.steps, draws)

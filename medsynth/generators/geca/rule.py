@@ -3,8 +3,8 @@
 A cell holds its noised latent C_in, a position code C_pe, its output C_out and a hidden state C_h. Only C_out and C_h
 change. One update is a transformer block whose attention reaches the 3x3 cells around a cell; all updates share it.
 
-What is done once instead of at every update: the modulation by time and label, the affine part of the normalisations, and
-the contribution of C_in and C_pe to a cell's embedding. What is done for firing cells only: the query, the output
+What is done once instead of at every update: the modulation by time and label, the affine part of the normalisations,
+and the contribution of C_in and C_pe to a cell's embedding. What is done for firing cells only: the query, the output
 projection, the MLP and the final layer. Both leave the result as it is; a test compares with the textbook form.
 """
 
@@ -47,6 +47,8 @@ class Constants:
 
 class Rule(nn.Module):
     """The update Theta. Cells are numbered through the batch: image * rows * columns + position."""
+
+    positions: Tensor
 
     def __init__(self, shape: Shape, channels: int, grid: tuple[int, int], label_embedding: LabelEmbedding) -> None:
         super().__init__()
