@@ -6,10 +6,8 @@ attempt was killed. So a resumed training is the training that was never stopped
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from medsynth import interrupt, seeds
-from medsynth.artifacts import checkpoint, log
+from medsynth.artifacts import log
 from medsynth.distributed import World
 from medsynth.draws import Draws, step_draws
 from medsynth.errors import MedsynthError
+from medsynth.learner import Learner
+from medsynth.order import batch_rows
 from medsynth.settings import Fitting
 from medsynth.shapes import Loss
 
@@ -85,11 +85,10 @@ def fit(
 def foretell(model: nn.Module, loss: LossOf, *, items: int, settings: Fitting, place: Place) -> dict[str, Any]:
     """What a training would take, from three steps on a copy that is thrown away. Writes nothing."""
     run = _Run(model, loss, items, settings, place, Hooks())
-    run.model.train()
-    run._step()  # the first one is slower than the others will be
+    run.step()  # the first one is slower than the others will be
     started = time.monotonic()
     for _ in range(2):
-        run._step()
+        run.step()
     seconds = (time.monotonic() - started) / 2
     parameters = sum(p.numel() for p in model.parameters())
     return {
@@ -104,47 +103,34 @@ def foretell(model: nn.Module, loss: LossOf, *, items: int, settings: Fitting, p
 
 
 class _Run:
-    """One training: what changes from step to step."""
+    """One training: a learner, and what it learns from."""
 
     def __init__(
         self, model: nn.Module, loss: LossOf, items: int, settings: Fitting, place: Place, hooks: Hooks
     ) -> None:
-        self.model, self.items, self.settings, self.place, self.hooks = (
-            model.to(place.device),
-            items,
-            settings,
-            place,
-            hooks,
-        )
+        self.items, self.settings, self.place, self.hooks = items, settings, place, hooks
+        self.learner = Learner(model, settings, place.device)
         self.objective = _parallel(_Objective(model, loss), place)
-        self.optimizer = torch.optim.AdamW(
-            [p for p in model.parameters() if p.requires_grad],
-            lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True,
-        )  # fmt: skip
-        self.precision = precision(settings.precision, place.device)
-        self.scaler = torch.amp.GradScaler(place.device, enabled=self.precision == torch.float16)
-        self.mean = {name: value.detach().clone() for name, value in model.state_dict().items()}
-        self.best: dict[str, Tensor] = {}
-        self.facts: dict[str, Any] = {"step": 0, "seconds": 0.0, "rollbacks": 0, "score": None, "best_step": None}
-        self.losses: list[Tensor] = []
+        self.losses: list[Tensor] = []  # since the last line of the log
         self.progress = 0.0  # from 0 to 1, the same in every process
+        model.train()
 
-    # ---- the loop
+    @property
+    def facts(self) -> dict[str, Any]:
+        return self.learner.facts
 
     def to_the_end(self) -> Fitted:
-        self._resume()
+        self._begin()
         saved = started = time.monotonic()
         before = self.facts["seconds"]
-        self.model.train()
-        self.progress = self._progress()
         while self.progress < 1:
-            good = self._step()
+            good = self.step()
             self.facts["seconds"] = before + time.monotonic() - started
-            self.progress = self._progress()
             if not good:
-                self._roll_back()
+                self._go_back()
                 before, started = self.facts["seconds"], time.monotonic()
                 continue
+            self.progress = self._progress()
             self._look()
             stop = (
                 self.place.world.size > 1 and self.place.world.agree(interrupt.requested())
@@ -156,45 +142,32 @@ class _Run:
                 interrupt.check()
         # What was trained since the last save is not saved once more: for a large network that takes longer than it is
         # worth, and whoever is killed between here and the end of the stage loses checkpoint_seconds, as anywhere.
-        self.model.load_state_dict(self.best or (self.mean if self.settings.ema else self.model.state_dict()))
-        self.model.eval()
-        return Fitted(
-            self.facts["step"],
-            self.facts["seconds"],
-            self.facts["rollbacks"],
-            self.facts["score"],
-            self.facts["best_step"],
-        )
+        self.learner.finish()
+        facts = self.facts
+        return Fitted(facts["step"], facts["seconds"], facts["rollbacks"], facts["score"], facts["best_step"])
 
-    def _progress(self) -> float:
-        if self.settings.minutes is None:
-            return self.facts["step"] / self.settings.steps
-        return float(self.place.world.agree(self.facts["seconds"])) / (60 * self.settings.minutes)
-
-    def _step(self) -> bool:
+    def step(self) -> bool:
         """One optimiser step. False when it led to something that is not a number."""
-        step, batch_size, attempt = self.facts["step"], self.settings.batch_size, self.facts["rollbacks"]
-        mine = self.place.world.share(batch_size)
+        learner, world, batch_size = self.learner, self.place.world, self.settings.batch_size
+        step, attempt, mine = self.facts["step"], self.facts["rollbacks"], world.share(batch_size)
         rows = batch_rows(self.place.seed, self.items, step * batch_size, batch_size)[mine.start : mine.stop]
-        draws = step_draws(
-            seeds.derive(self.place.seed, "step", step, attempt), batch_size, first=mine.start, rows=len(mine)
-        )
-        rate = self._learning_rate()
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(self.place.device, self.precision, enabled=self.precision != torch.float32):
+        seed = seeds.derive(self.place.seed, "step", step, attempt)
+        draws = step_draws(seed, batch_size, first=mine.start, rows=len(mine))
+        for group in learner.optimizer.param_groups:
+            group["lr"] = self._learning_rate()
+        learner.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(self.place.device, learner.precision, enabled=learner.precision != torch.float32):
             # Gradients are averaged over processes; the factor makes that the mean over the global batch.
-            value = self.objective(rows, draws) * (len(mine) * self.place.world.size / batch_size)
-        self.scaler.scale(value).backward()
-        self.scaler.unscale_(self.optimizer)
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
-        if not math.isfinite(norm) and self.scaler.get_scale() <= 1:  # fp16 first lowers its scale
+            value = self.objective(rows, draws) * (len(mine) * world.size / batch_size)
+        learner.scaler.scale(value).backward()
+        learner.scaler.unscale_(learner.optimizer)
+        norm = nn.utils.clip_grad_norm_(learner.model.parameters(), self.settings.clip_norm)
+        if not math.isfinite(norm) and learner.scaler.get_scale() <= 1:  # fp16 first lowers its scale
             return False
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
+        learner.scaler.step(learner.optimizer)
+        learner.scaler.update()
         self.losses.append(value.detach())
-        self._average()
+        learner.average()
         self.facts["step"] = step + 1
         return True
 
@@ -203,16 +176,10 @@ class _Run:
         fall = 0.5 * (1 + math.cos(math.pi * min(1.0, self.progress))) if self.settings.schedule == "cosine" else 1.0
         return self.settings.learning_rate * warmup * fall * 0.5 ** self.facts["rollbacks"]
 
-    @torch.no_grad()
-    def _average(self) -> None:
-        """Running mean of parameters and buffers, with a warm-up, so that the first weights do not count for long."""
-        step = self.facts["step"]
-        decay = min(self.settings.ema, (1 + step) / (10 + step))
-        live = self.model.state_dict()
-        floating = [name for name, value in live.items() if value.is_floating_point()]
-        torch._foreach_lerp_([self.mean[n] for n in floating], [live[n] for n in floating], 1 - decay)
-        for name in live.keys() - set(floating):
-            self.mean[name].copy_(live[name])
+    def _progress(self) -> float:
+        if self.settings.minutes is None:
+            return self.facts["step"] / self.settings.steps
+        return float(self.place.world.agree(self.facts["seconds"])) / (60 * self.settings.minutes)
 
     def _look(self) -> None:
         """Log, draw a preview, score: each when its turn has come."""
@@ -221,97 +188,48 @@ class _Run:
         self.place.progress(self.place.name, step, max(total, step))
         entry: dict[str, Any] = {}
         if self.hooks.score and (step % self.hooks.score_every == 0 or last):
-            with self._averaged():
-                score = self.place.world.agree(float(self.hooks.score(self.model)))
-            entry["score"] = score
-            if self.facts["score"] is None or score > self.facts["score"]:
-                self.facts |= {"score": score, "best_step": step}
-                source = self.mean if self.settings.ema else self.model.state_dict()
-                self.best = {name: value.detach().clone() for name, value in source.items()}
+            with self.learner.averaged():
+                entry["score"] = self.place.world.agree(float(self.hooks.score(self.learner.model)))
+            self.learner.judge(entry["score"])
         if not self.place.world.is_first:
             return
         if self.hooks.preview and self.settings.preview_every and (step % self.settings.preview_every == 0 or last):
-            with self._averaged():
-                self.hooks.preview(self.model, step)
+            with self.learner.averaged():
+                self.hooks.preview(self.learner.model, step)
         if step % self.settings.log_every == 0 or last or entry:
             mean = torch.stack(self.losses).mean().item() if self.losses else None
             self.losses.clear()
-            entry |= {
-                "step": step,
-                "seconds": round(self.facts["seconds"], 2),
-                "loss": mean,
-                "learning_rate": self._learning_rate(),
-            }
-            log.append(self.place.folder, entry)
-
-    @contextmanager
-    def _averaged(self) -> Iterator[None]:
-        """The running mean in place of the live weights, evaluation mode, no gradients."""
-        live = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
-        if self.settings.ema:
-            self.model.load_state_dict(self.mean)
-        self.model.eval()
-        try:
-            with torch.no_grad():
-                yield
-        finally:
-            self.model.load_state_dict(live)
-            self.model.train()
-
-    # ---- the state on disk
+            entry |= {"step": step, "seconds": round(self.facts["seconds"], 2), "loss": mean}
+            log.append(self.place.folder, entry | {"learning_rate": self._learning_rate()})
 
     def _save(self) -> None:
-        if not self.place.world.is_first:
-            return
-        tensors = {f"model/{n}": v for n, v in self.model.state_dict().items()} | {
-            f"mean/{n}": v for n, v in self.mean.items()
-        }
-        tensors |= {f"best/{n}": v for n, v in self.best.items()}
-        for index, moments in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer/{index}/{name}": value for name, value in moments.items()}
-        checkpoint.save(self.place.folder, checkpoint.State(tensors, self.facts | {"scale": self.scaler.get_scale()}))
+        if self.place.world.is_first:
+            self.learner.save(self.place.folder)
 
-    def _resume(self) -> None:
-        state = checkpoint.load(self.place.folder)
+    def _begin(self) -> None:
+        """From where an earlier attempt stood, else from the start, which is saved so that there is a way back."""
+        found = self.learner.load(self.place.folder)
         self.place.world.wait()  # nobody writes before everybody has read
-        if state is None:
+        if not found:
             self._save()
             self.place.world.wait()
-            return
-        self._restore(state)
-        if self.place.world.is_first:
+        elif self.place.world.is_first:
             log.rewind(self.place.folder, self.facts["step"])
+        self.progress = self._progress()
 
-    def _restore(self, state: checkpoint.State) -> None:
-        parts: dict[str, dict[str, Tensor]] = {"model": {}, "mean": {}, "best": {}, "optimizer": {}}
-        for name, value in state.tensors.items():
-            part, _, rest = name.partition("/")
-            parts[part][rest] = value.to(self.place.device)
-        self.model.load_state_dict(parts["model"])
-        self.mean, self.best = parts["mean"], parts["best"]
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, value in parts["optimizer"].items():
-            index, _, which = name.partition("/")
-            moments.setdefault(int(index), {})[which] = value
-        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": moments})
-        scale = state.facts.pop("scale", 1.0)
-        if self.scaler.is_enabled():
-            self.scaler.load_state_dict(self.scaler.state_dict() | {"scale": scale})
-        self.facts = state.facts
-        self.losses.clear()
-
-    def _roll_back(self) -> None:
+    def _go_back(self) -> None:
         """Back to the last good state, and on from there with other random numbers and half the learning rate."""
-        rollbacks = self.facts["rollbacks"] + 1
+        step, rollbacks = self.facts["step"], self.facts["rollbacks"] + 1
         if rollbacks > MAX_ROLLBACKS:
             raise MedsynthError(
-                f"{self.place.name}: the loss is not a number again and again (step {self.facts['step']})",
+                f"{self.place.name}: the loss is not a number again and again (step {step})",
                 hint=f"a lower learning rate ({self.settings.learning_rate / 4:g}), or precision=fp32, by --set",
             )
-        state = checkpoint.load(self.place.folder)
-        assert state is not None, "a state is saved before the first step"
-        self._restore(state)
+        found = self.learner.load(self.place.folder)
+        assert found, "a state is saved before the first step"
         self.facts["rollbacks"] = rollbacks
+        self.losses.clear()
+        self.progress = self._progress()
         if self.place.world.is_first:
             log.rewind(self.place.folder, self.facts["step"])
             log.append(self.place.folder, {"step": self.facts["step"], "event": "went back: the loss was not a number"})
@@ -332,26 +250,3 @@ def _parallel(objective: nn.Module, place: Place) -> nn.Module:
     if place.world.size == 1:
         return objective
     return nn.parallel.DistributedDataParallel(objective, broadcast_buffers=False)
-
-
-def precision(asked: str, device: str) -> torch.dtype:
-    """The dtype of products. auto: bf16 on a GPU that has it; fp32 on a CPU, where few have fast bf16."""
-    if asked == "auto":
-        return torch.bfloat16 if device == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
-    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[asked]
-
-
-def batch_rows(seed: int, items: int, first: int, count: int) -> Tensor:
-    """Items `first` to `first + count` of an endless row of shuffled epochs. Depends on (seed, position) only."""
-    parts, position = [], first
-    while position < first + count:
-        epoch, offset = divmod(position, items)
-        taken = _epoch(seed, items, epoch)[offset : offset + first + count - position]
-        parts.append(taken)
-        position += len(taken)
-    return torch.cat(parts)
-
-
-@lru_cache(maxsize=4)
-def _epoch(seed: int, items: int, epoch: int) -> Tensor:
-    return torch.randperm(items, generator=torch.Generator().manual_seed(seeds.derive(seed, "epoch", epoch)))

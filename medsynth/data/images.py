@@ -6,24 +6,13 @@ import numpy as np
 import torch
 
 from medsynth.artifacts import files
+from medsynth.data import png
 from medsynth.shapes import Images
-
-
-def read_png(path: Path) -> np.ndarray:
-    """A picture that `write_png` wrote: uint8, (row, column, channel), 1 channel if it is grey."""
-    from PIL import Image
-
-    with Image.open(path, formats=["PNG"]) as picture:
-        pixels = np.asarray(picture)
-    return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
 def write_png(path: Path, pixels: np.ndarray) -> None:
     """Write uint8 pixels, (row, column, 1 or 3), without any metadata."""
-    from PIL import Image
-
-    picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    files.write(path, lambda file: picture.save(file, "PNG"))
+    files.write(path, lambda file: file.write(png.encode(pixels)))
 
 
 def to_images(pixels: np.ndarray) -> Images:

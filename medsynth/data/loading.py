@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from medsynth.artifacts.cohort import Sample
-from medsynth.data import images
+from medsynth.data import images, png
 from medsynth.shapes import Images, Labels
 
 IN_MEMORY_BYTES = 4 << 30  # cohorts whose decoded pixels are larger are decoded anew for every batch
@@ -20,7 +20,7 @@ class ImageSet:
     def __init__(self, samples: Sequence[Sample]) -> None:
         self.paths = [s.image for s in samples]
         self.pixels: np.ndarray | None = None
-        if self.paths and images.read_png(self.paths[0]).nbytes * len(self.paths) <= IN_MEMORY_BYTES:
+        if self.paths and png.read(self.paths[0]).nbytes * len(self.paths) <= IN_MEMORY_BYTES:
             self.pixels = self._decode(range(len(self.paths)))
 
     def __len__(self) -> int:
@@ -33,7 +33,7 @@ class ImageSet:
 
     def _decode(self, rows: Sequence[int]) -> np.ndarray:
         with ThreadPoolExecutor(4) as pool:
-            return np.stack(list(pool.map(images.read_png, (self.paths[row] for row in rows))))
+            return np.stack(list(pool.map(png.read, (self.paths[row] for row in rows))))
 
 
 def labels_of(samples: Sequence[Sample]) -> Labels:

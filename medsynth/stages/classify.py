@@ -23,8 +23,9 @@ from medsynth.draws import Draws, step_draws
 from medsynth.errors import BadData, BadUsage, MissingStep, Refused
 from medsynth.job import Job, Result
 from medsynth.metrics.classification import Rated, Task, left_out, macro_auc, measure, pooled
+from medsynth.order import batch_rows
 from medsynth.shapes import Images, Labels, Loss
-from medsynth.training import Fitted, Hooks, Place, batch_rows, fit
+from medsynth.training import Fitted, Hooks, Place, fit
 
 CALIBRATION_IMAGES = 256  # so many are enough to measure the means and deviations of the batch-norm layers
 PIXELS_AT_ONCE = 1 << 20  # in one pass of prediction
