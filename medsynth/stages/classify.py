@@ -25,7 +25,7 @@ from medsynth.job import Job, Result
 from medsynth.metrics.classification import Rated, Task, left_out, macro_auc, measure, pooled
 from medsynth.order import batch_rows
 from medsynth.shapes import Images, Labels, Loss
-from medsynth.training import Fitted, Hooks, Place, fit
+from medsynth.training import Fitted, Hooks, LossOf, Place, fit, foretell
 
 CALIBRATION_IMAGES = 256  # so many are enough to measure the means and deviations of the batch-norm layers
 PIXELS_AT_ONCE = 1 << 20  # in one pass of prediction
@@ -85,6 +85,17 @@ def run(job: Job) -> Result:
     if not selection.samples:
         notes.append(f"Fold {job.fold} has no selection patients: the weights after the last step were kept.")
     return Result(_summary(job, material, fitted, start, found), training.patients_hash(), (*fitted.notes(), *notes))
+
+
+def forecast(job: Job) -> dict[str, Any]:
+    """What training one arm would take."""
+    _check_comparable(job)
+    assert job.fold is not None
+    training = cohort.load(job.input("ingest")).training(job.fold)
+    material = gather(job, training)
+    model, _start = prepare(job, training, material)
+    loss = loss_of(job, model, material)
+    return foretell(model, loss, items=len(material.images), settings=job.settings, place=place_of(job))
 
 
 def _check_comparable(job: Job) -> None:
@@ -169,11 +180,7 @@ def pixel_statistics(images: ImageSet, count: int) -> tuple[tuple[float, ...], t
 
 def train(job: Job, model: Classifier, material: Material, selection: Cohort) -> Fitted:
     """Fit, keep the weights that do best on the selection patients, and leave the model ready to predict."""
-    seed = seeds.derive(job.recipe.seed, "classify", job.fold, "fit")
     held_out, truth = ImageSet(selection.samples), labels_of(selection.samples)
-
-    def loss(rows: Tensor, draws: Draws) -> Loss:
-        return model.loss(model(material.batch(rows, draws)), material.labels[rows].to(job.device))
 
     def score(_: nn.Module) -> float:
         calibrate(job, model, material)
@@ -182,11 +189,24 @@ def train(job: Job, model: Classifier, material: Material, selection: Cohort) ->
         lost = model.loss(logits, truth).item()
         return -lost if area is None else area - 1e-6 * lost  # few patients often tie: then the lower loss decides
 
-    place = Place(job.out, seed, f"classify {job.kind}, fold {job.fold}", job.device, job.world, job.progress)
     hooks = Hooks(score=score, score_every=job.settings.evaluate_every) if selection.samples else None
-    fitted = fit(model, loss, items=len(material.images), settings=job.settings, place=place, hooks=hooks)
+    loss = loss_of(job, model, material)
+    fitted = fit(model, loss, items=len(material.images), settings=job.settings, place=place_of(job), hooks=hooks)
     calibrate(job, model, material)
     return fitted
+
+
+def loss_of(job: Job, model: Classifier, material: Material) -> LossOf:
+    def loss(rows: Tensor, draws: Draws) -> Loss:
+        return model.loss(model(material.batch(rows, draws)), material.labels[rows].to(job.device))
+
+    return loss
+
+
+def place_of(job: Job) -> Place:
+    """The same random numbers for every arm of a fold."""
+    seed = seeds.derive(job.recipe.seed, "classify", job.fold, "fit")
+    return Place(job.out, seed, f"classify {job.kind}, fold {job.fold}", job.device, job.world, job.progress)
 
 
 def calibrate(job: Job, model: Classifier, material: Material) -> None:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from medsynth.job import Job, Result
 
 Split = tuple[dict[str, int], dict[str, tuple[str, ...]]]  # patient -> fold; fold -> patients held out for choices
 
+PNG_SHARE = 0.7  # of the raw bytes, about; for the forecast only
 SYNCS = 16  # at a time; a disk takes many together
 WORKERS = 8  # at most; a picture of the largest size takes half a gigabyte while it is decoded
 
@@ -32,10 +34,7 @@ WORKERS = 8  # at most; a picture of the largest size takes half a gigabyte whil
 def run(job: Job) -> Result:
     """Fill `job.out` with a cohort and with tables of what people should look at."""
     settings = job.settings
-    if not settings.source:
-        raise BadUsage("no source of images was named", hint="medsynth ingest labels.csv")
-    asked = Asked(**{field.name: getattr(settings, field.name) for field in fields(Asked)})
-    listing = sources.read(Path(settings.source), asked)
+    listing = _listing(job)
     if not listing.has_split:
         folds.check(_patients(listing.entries, listing.labels), settings.folds)  # before decoding takes its time
 
@@ -69,6 +68,25 @@ def run(job: Job) -> Result:
         "duplicates": sum(len(group) for group in equal),
     }
     return Result(summary=summary, notes=notes)
+
+
+def forecast(job: Job) -> dict[str, Any]:
+    """What the table says, without opening an image, and how much room the images will take."""
+    listing, side = _listing(job), job.settings.image_size
+    count = len(listing.entries)
+    return {
+        "images": count,
+        "patients": len({entry.patient for entry in listing.entries}),
+        "labels": {name: sum(e.labels[i] for e in listing.entries) for i, name in enumerate(listing.labels)},
+        "megabytes": round(count * side * side * 3 * PNG_SHARE / 1e6, 1),
+    }
+
+
+def _listing(job: Job) -> Listing:
+    if not job.settings.source:
+        raise BadUsage("no source of images was named", hint="medsynth ingest labels.csv")
+    asked = Asked(**{field.name: getattr(job.settings, field.name) for field in fields(Asked)})
+    return sources.read(Path(job.settings.source), asked)
 
 
 @dataclass(frozen=True)

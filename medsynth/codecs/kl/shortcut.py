@@ -6,7 +6,7 @@ learns only what they miss. Both ways stay trainable.
 """
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from medsynth.shapes import Images, Latents
 
@@ -29,9 +29,14 @@ class Shortcut(nn.Module):
 
     @torch.no_grad()
     def fit(self, images: Images) -> None:
-        """Set both ways to the principal components of the images' patches, scaled to unit deviation.
+        """Set both ways to the principal components of the images' patches, half whitened, then rotated.
 
-        images (batch, channel, row, column). Components beyond the patch's dimensions are left at zero.
+        Half whitened: scaled to the square root of their deviation. With all components alike, a generator would
+        care as much for the faintest as for the first, and neighbouring patches would not match in brightness; left
+        as they are, it would not learn the faint ones. Rotated: every channel carries a part of each component, so
+        that giving the channels unit deviation does not whiten them after all.
+
+        images (batch, channel, row, column). Channels beyond the patch's dimensions stay at zero.
         """
         weight = self.to_code.weight
         factor, (channels, dimensions) = weight.shape[-1], (weight.shape[0], weight[0].numel())
@@ -45,7 +50,8 @@ class Shortcut(nn.Module):
         # eigh fixes vectors up to their sign; the largest entry is made positive so that every machine agrees.
         basis = vectors[:, order]
         basis = basis * basis.gather(0, basis.abs().argmax(0, keepdim=True)).sign()
-        code, pixels = (basis / deviations).T, (basis * deviations).T
+        turn = _rotation(len(order))
+        code, pixels = turn @ (basis / deviations.sqrt()).T, turn @ (basis * deviations.sqrt()).T
         for part in (*self.to_code.parameters(), *self.to_pixels.parameters()):
             nn.init.zeros_(part)
         code_bias, pixels_bias = self.to_code.bias, self.to_pixels.bias
@@ -56,3 +62,10 @@ class Shortcut(nn.Module):
         self.to_pixels.weight[: len(order)] = pixels.view(-1, *self.to_pixels.weight.shape[1:]).to(weight)
         # One bias for all pixels of a channel cannot hold a patch's mean; the mean of each channel is what it can hold.
         pixels_bias.copy_(mean.view(weight.shape[1], -1).mean(1))
+
+
+def _rotation(dimensions: int) -> Tensor:
+    """An orthogonal matrix, always the same one for a size, float64."""
+    square = torch.randn(dimensions, dimensions, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    q, r = torch.linalg.qr(square)
+    return q * r.diagonal().sign()  # qr is unique but for these signs
