@@ -45,6 +45,17 @@ class World:
         distributed.broadcast(buffer, 0, group=_control())
         return json.loads(buffer.numpy().tobytes())
 
+    def largest(self, number: int) -> int:
+        """The largest of the processes' numbers, in every process."""
+        if self.size == 1:
+            return number
+        import torch
+        from torch import distributed
+
+        found = torch.tensor([number])
+        distributed.all_reduce(found, distributed.ReduceOp.MAX, group=_control())
+        return int(found)
+
     def wait(self) -> None:
         """Return when every process has come here."""
         self.agree(None)

@@ -22,8 +22,9 @@ def check() -> None:
         raise Interrupted(_asked[0])
 
 
-def requested() -> bool:
-    return bool(_asked)
+def asked() -> int:
+    """The number of the signal that came; 0 when none did."""
+    return _asked[0] if _asked else 0
 
 
 @contextmanager

@@ -18,7 +18,8 @@ from medsynth import interrupt, seeds
 from medsynth.artifacts import log
 from medsynth.distributed import World
 from medsynth.draws import Draws, step_draws
-from medsynth.errors import MedsynthError
+from medsynth.errors import BadUsage, MedsynthError
+from medsynth.interrupt import Interrupted
 from medsynth.learner import Learner
 from medsynth.order import batch_rows
 from medsynth.settings import Fitting
@@ -76,9 +77,15 @@ def fit(
     """Minimise `loss(rows, draws)` over `items` items; leave the running mean of the weights in `model`.
 
     `rows` are the indices of the items that this process works on in this step, `draws` their random numbers. With
-    `hooks.score` the best-scored weights are left instead. Raises MedsynthError when the loss keeps being not a number,
-    and Interrupted, after saving, when a signal asked to stop.
+    `hooks.score` the best-scored weights are left instead. Raises BadUsage for a batch that is smaller than the number
+    of processes, MedsynthError when the loss keeps being not a number, and Interrupted, after saving, when a signal
+    asked to stop.
     """
+    if settings.batch_size < place.world.size:
+        raise BadUsage(
+            f"{settings.batch_size} images cannot be shared by {place.world.size} processes",
+            hint=f"a batch_size of {place.world.size} or more by --set, or fewer processes",
+        )
     return _Run(model, loss, items, settings, place, hooks or Hooks()).to_the_end()
 
 
@@ -113,6 +120,7 @@ class _Run:
         self.objective = _parallel(_Objective(model, loss), place)
         self.losses: list[Tensor] = []  # since the last line of the log
         self.progress = 0.0  # from 0 to 1, the same in every process
+        self.learning_rate = 0.0  # of the last step
         model.train()
 
     @property
@@ -132,14 +140,13 @@ class _Run:
                 continue
             self.progress = self._progress()
             self._look()
-            stop = (
-                self.place.world.size > 1 and self.place.world.agree(interrupt.requested())
-            ) or interrupt.requested()
-            if stop or time.monotonic() - saved >= self.settings.checkpoint_seconds:
+            # All processes stop after the same step, though a signal may reach them at different ones.
+            signal = self.place.world.largest(interrupt.asked())
+            if signal or time.monotonic() - saved >= self.settings.checkpoint_seconds:
                 self._save()
                 saved = time.monotonic()
-            if stop:
-                interrupt.check()
+            if signal:
+                raise Interrupted(signal)
         # What was trained since the last save is not saved once more: for a large network that takes longer than it is
         # worth, and whoever is killed between here and the end of the stage loses checkpoint_seconds, as anywhere.
         self.learner.finish()
@@ -153,8 +160,9 @@ class _Run:
         rows = batch_rows(self.place.seed, self.items, step * batch_size, batch_size)[mine.start : mine.stop]
         seed = seeds.derive(self.place.seed, "step", step, attempt)
         draws = step_draws(seed, batch_size, first=mine.start, rows=len(mine))
+        self.learning_rate = self._learning_rate()
         for group in learner.optimizer.param_groups:
-            group["lr"] = self._learning_rate()
+            group["lr"] = self.learning_rate
         learner.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(self.place.device, learner.precision, enabled=learner.precision != torch.float32):
             # Gradients are averaged over processes; the factor makes that the mean over the global batch.
@@ -197,10 +205,10 @@ class _Run:
             with self.learner.averaged():
                 self.hooks.preview(self.learner.model, step)
         if step % self.settings.log_every == 0 or last or entry:
-            mean = torch.stack(self.losses).mean().item() if self.losses else None
+            mean = torch.stack(self.losses).mean().item() if self.losses else math.nan
             self.losses.clear()
-            entry |= {"step": step, "seconds": round(self.facts["seconds"], 2), "loss": mean}
-            log.append(self.place.folder, entry | {"learning_rate": self._learning_rate()})
+            entry |= {"step": step, "seconds": round(self.facts["seconds"], 2), "learning_rate": self.learning_rate}
+            log.append(self.place.folder, entry | ({"loss": mean} if math.isfinite(mean) else {}))
 
     def _save(self) -> None:
         if self.place.world.is_first:
@@ -210,11 +218,11 @@ class _Run:
         """From where an earlier attempt stood, else from the start, which is saved so that there is a way back."""
         found = self.learner.load(self.place.folder)
         self.place.world.wait()  # nobody writes before everybody has read
+        if self.place.world.is_first:
+            log.rewind(self.place.folder, self.facts["step"])
         if not found:
             self._save()
-            self.place.world.wait()
-        elif self.place.world.is_first:
-            log.rewind(self.place.folder, self.facts["step"])
+        self.place.world.wait()
         self.progress = self._progress()
 
     def _go_back(self) -> None:

@@ -1,0 +1,79 @@
+"""A drawn cohort and runs that hold it: made once, and every test that changes something gets a copy."""
+
+import os
+import shutil
+from pathlib import Path
+
+# Before torch is loaded: threads that wait by spinning slow a shared machine down many times over.
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.pop("MEDSYNTH_RUN", None)
+
+import pytest
+import torch
+from shell import done
+
+from medsynth.data.drawn import draw_cohort
+from medsynth.rundir import RunDirectory
+
+torch.set_num_threads(1)
+
+LABELS = "haemorrhages,exudates"
+
+# A whole chain in seconds on one thread.
+TINY = tuple(
+    word
+    for change in (
+        "codec.width=8", "codec.factor=4", "codec.steps=3", "codec.batch_size=4",
+        "generator.size=tiny", "generator.updates=2", "generator.steps=2", "generator.batch_size=4",
+        "expand.factor=2", "expand.sampling_steps=2", "expand.batch_size=8",
+        "classify.steps=2", "classify.batch_size=4", "classify.evaluate_every=2",
+    )
+    for word in ("--set", change)
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """labels.csv of 59 drawn images of 12 patients, enough of each label for 5 folds."""
+    return draw_cohort(tmp_path_factory.mktemp("clinic"), patients=12, seed=2, size=32)
+
+
+def ingest(drawn: Path, root: Path, folds: int = 2) -> RunDirectory:
+    """A run that holds the drawn cohort, with a recipe under which a whole chain takes seconds."""
+    words = ("--labels", LABELS, "--mask", "mask", "--image-size", 32, "--mirror", "--folds", folds, *TINY)
+    done("ingest", drawn, "--run", root, *words)
+    return RunDirectory(root)
+
+
+@pytest.fixture(scope="session")
+def pristine(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    """Ingested, in two folds. To be read only."""
+    return ingest(drawn, tmp_path_factory.mktemp("pristine") / "run")
+
+
+@pytest.fixture(scope="session")
+def finished(pristine: RunDirectory, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    """Codec, latents, generator and synthetic images of both folds. To be read only."""
+    run = copied(pristine, tmp_path_factory.mktemp("finished") / "run")
+    done("train-generator", "--run", run.root)
+    done("expand", "--run", run.root)
+    return run
+
+
+@pytest.fixture
+def ingested(pristine: RunDirectory, tmp_path: Path) -> RunDirectory:
+    """A run of two folds that holds images and nothing else, to do anything with."""
+    return copied(pristine, tmp_path / "run")
+
+
+@pytest.fixture
+def expanded(finished: RunDirectory, tmp_path: Path) -> RunDirectory:
+    """A run of two folds with everything up to the synthetic images, to do anything with."""
+    return copied(finished, tmp_path / "run")
+
+
+def copied(run: RunDirectory, root: Path) -> RunDirectory:
+    """The same run in another place."""
+    shutil.copytree(run.root, root)
+    return RunDirectory(root)

@@ -1,0 +1,112 @@
+"""Of two checkpoint files one is always whole, whatever happened to the other."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+
+from medsynth.artifacts import checkpoint
+from medsynth.artifacts.checkpoint import FOLDER, State
+
+
+def state(step: int) -> State:
+    return State({"a": torch.full((3, 2), float(step)), "b": torch.tensor(step)}, {"step": step, "score": 0.5})
+
+
+def step_in(folder: Path) -> int | None:
+    """The step that is found; that its tensors belong to it is checked on the way."""
+    found = checkpoint.load(folder)
+    if found is None:
+        return None
+    assert found.tensors["a"].equal(torch.full((3, 2), float(found.facts["step"])))
+    assert found.tensors["b"].shape == ()
+    assert found.facts["score"] == 0.5
+    return int(found.facts["step"])
+
+
+def newest(folder: Path) -> Path:
+    return max((folder / FOLDER).iterdir(), key=lambda path: path.stat().st_mtime_ns)
+
+
+def test_nothing_is_found_where_nothing_was_saved(tmp_path: Path) -> None:
+    assert step_in(tmp_path) is None
+
+
+def test_the_newest_state_is_found_and_two_are_kept(tmp_path: Path) -> None:
+    for step in (0, 10, 20, 25):
+        checkpoint.save(tmp_path, state(step))
+        assert step_in(tmp_path) == step
+    assert len(list((tmp_path / FOLDER).iterdir())) == 2
+
+
+@pytest.mark.parametrize("saved", [(10, 20), (10, 20, 30)], ids=str)
+def test_a_truncated_newest_file_falls_back_to_the_older_one(tmp_path: Path, saved: tuple[int, ...]) -> None:
+    for step in saved:
+        checkpoint.save(tmp_path, state(step))
+    path = newest(tmp_path)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert step_in(tmp_path) == saved[-2]
+    checkpoint.save(tmp_path, state(40))  # takes the broken one's place
+    assert step_in(tmp_path) == 40
+    path = newest(tmp_path)
+    path.write_bytes(b"")
+    assert step_in(tmp_path) == saved[-2]
+
+
+@given(st.data())
+def test_a_file_cut_off_anywhere_is_never_taken_for_whole(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("cut")
+    checkpoint.save(folder, state(10))
+    checkpoint.save(folder, state(20))
+    path = newest(folder)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
+    assert step_in(folder) == 10
+
+
+def test_with_both_broken_there_is_none(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, state(10))
+    checkpoint.save(tmp_path, state(20))
+    for path in (tmp_path / FOLDER).iterdir():
+        path.write_bytes(path.read_bytes()[:50])
+    assert step_in(tmp_path) is None
+
+
+def test_weights_of_something_else_are_passed_over(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, state(10))
+    other = next(path for path in checkpoint._files(tmp_path) if not path.exists())
+    save_file({"a": torch.zeros(1)}, other)
+    assert step_in(tmp_path) == 10
+
+
+def test_what_a_killed_save_left_is_in_nobodys_way(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, state(10))
+    (tmp_path / FOLDER / ".odd.safetensors.123").write_bytes(b"half a fi")
+    assert step_in(tmp_path) == 10
+    checkpoint.save(tmp_path, state(20))
+    assert step_in(tmp_path) == 20
+
+
+def test_a_disk_that_fails_leaves_the_last_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint.save(tmp_path, state(10))
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoint.save(tmp_path, state(20))
+    assert step_in(tmp_path) == 10
+    assert not [path for path in (tmp_path / FOLDER).iterdir() if path.name.startswith(".")]
+
+
+def test_removed_is_removed(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, state(10))
+    checkpoint.remove(tmp_path)
+    checkpoint.remove(tmp_path)
+    assert not list(tmp_path.iterdir())
