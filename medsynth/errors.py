@@ -1,5 +1,8 @@
 """Every failure a user can repair. Each says what is wrong, and what to type next."""
 
+from collections.abc import Sequence
+from difflib import get_close_matches
+
 
 class MedsynthError(Exception):
     """A failure the user can repair: what is wrong, with the value in it, and the next thing to type."""
@@ -39,3 +42,9 @@ class MissingWeights(MedsynthError):
     """A file of weights is not there or not the right one."""
 
     exit_code = 6
+
+
+def nearest(word: str, words: Sequence[str]) -> str:
+    """A hint for a word that is not known: the one that was probably meant, else all there are."""
+    close = get_close_matches(word, words, n=1)
+    return f"did you mean {close[0]}?" if close else f"it may be one of: {', '.join(sorted(words))}"

@@ -8,7 +8,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
 
-from medsynth.errors import BadUsage
+from medsynth.errors import BadUsage, nearest
 
 
 def names(family: str) -> list[str]:
@@ -20,7 +20,7 @@ def names(family: str) -> list[str]:
 def config(family: str, kind: str) -> Any:
     """The Config class of a kind. Raises BadUsage for a kind that has no folder."""
     if kind not in names(family):
-        raise BadUsage(f"there is no {family[:-1]} {kind!r}", hint=f"it may be one of: {', '.join(names(family))}")
+        raise BadUsage(f"there is no {family[:-1]} {kind!r}", hint=nearest(str(kind), names(family)))
     return import_module(f"medsynth.{family}.{kind}.config").Config
 
 

@@ -14,94 +14,19 @@ beside it in tables of their own:
 import json
 import tomllib
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from medsynth import kinds
-from medsynth.errors import BadUsage
-from medsynth.settings import COSMETIC, STRICT, Fitting, Positive, Share
-
-
-class Ingest(BaseModel):
-    """Where the images are, and how patients are dealt to folds."""
-
-    model_config = STRICT
-
-    source: str = ""
-    """CSV file, MedMNIST .npz or folder of class folders."""
-    image: str | None = None
-    """Column with the image's path; left out: found by its usual names."""
-    patient: str | None = None
-    """Column with the patient's id; left out: found by its usual names."""
-    eye: str | None = None
-    """Column that says which eye; left out: found by its usual names, if there is one."""
-    mask: str | None = None
-    """Column with the path of a lesion mask, if there is one."""
-    label: str | None = None
-    """Column with the class of an image, for one class an image."""
-    labels: tuple[str, ...] = ()
-    """Columns that are 0 or 1, for several labels an image."""
-    every_image_is_a_patient: bool = False
-    """There are no patient ids: take every image for a patient of its own."""
-    image_size: Annotated[int, Field(ge=8, le=1024)] = 64
-    """Pixels a side after cropping and resizing."""
-    crop: Literal["centre", "pad"] = "centre"
-    """How a picture becomes a square: cut the long side about its centre, or pad the short side with black."""
-    mirror: bool = False
-    """A mirrored image is as plausible as the image (fundus: yes, a left eye for a right one; most others: no)."""
-    folds: Annotated[int, Field(ge=1, le=100)] = 5
-    """Folds that patients are dealt to; each is tested once."""
-    selection_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
-    """Share of a fold's training patients on which choices are made; nothing trains on them."""
-    allow_bad: Annotated[int, Field(ge=0)] = 0
-    """How many images may be unreadable."""
-
-
-class Expand(BaseModel):
-    """How synthetic images are drawn."""
-
-    model_config = STRICT
-
-    factor: Positive = 5
-    """Synthetic images for every real training image."""
-    guidance: Annotated[float, Field(ge=0)] = 1.5
-    """Scale of classifier-free guidance; 1 is none."""
-    sampler: Literal["ddpm", "ddim", "dpm++"] = "dpm++"
-    """ddpm: ancestral, with the learned variance, as in the paper; ddim and dpm++ need fewer steps."""
-    sampling_steps: Positive = 25
-    """Diffusion steps from noise to an image."""
-    batch_size: Positive = 64
-    """Images drawn at once; which images are drawn does not depend on it."""
-    updates: Positive | None = None
-    """GeCA: updates in one diffusion step; left out: as many as in training."""
-    inherit: Literal["nothing", "output", "hidden", "both"] = "hidden"
-    """GeCA: the part of a cell's state that a diffusion step leaves to the next (Gene Heredity Guidance)."""
-
-
-class Classify(Fitting):
-    """The ResNet-34 that measures whether synthetic images help."""
-
-    arms: tuple[str, ...] = ()
-    """Training sets to compare; left out: real, real+geometric, real+<generator> for each expansion, synthetic-only."""
-    weights: str | None = None
-    """Start from this local safetensors file instead of from scratch."""
-    evaluate_every: Positive = 50
-    """Steps between two looks at the selection patients; the best look is kept."""
-
-    steps: Positive = 600
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
-    warmup_steps: Annotated[int, Field(ge=0)] = 50
-    schedule: Literal["constant", "cosine"] = "cosine"
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
-    ema: Share = 0.99
-    preview_every: Annotated[int, Field(ge=0)] = 0
-
+from medsynth.errors import BadUsage, nearest
+from medsynth.sections import Classify, Expand, Ingest
+from medsynth.settings import COSMETIC, Fitting
 
 SECTIONS: dict[str, Any] = {"ingest": Ingest, "expand": Expand, "classify": Classify}
 FAMILY_OF = {"codec": "codecs", "generator": "generators"}  # sections whose keys depend on their kind
+EXAMPLE = "--set expand.factor=2"
 DEFAULT_KIND = {"codec": "kl", "generator": "geca"}
 
 
@@ -147,7 +72,9 @@ class Recipe:
 def load(path: Path, overrides: list[str] | None = None) -> Recipe:
     """Read a TOML recipe, then apply `section.key=value` overrides. Raises BadUsage."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadUsage(f"the recipe {path} is not UTF-8 text: {error.reason} at byte {error.start}") from error
     except OSError as error:
         raise BadUsage(
             f"the recipe {path} cannot be read: {error.strerror}", hint=f"shipped recipes: {', '.join(shipped())}"
@@ -173,12 +100,14 @@ def from_table(table: dict[str, Any]) -> Recipe:
     parts: dict[str, Any] = {}
     table = {section: {} for section in FAMILY_OF} | table
     for name, value in table.items():
+        if name == "seed" and value is None:
+            continue
         if name == "seed":
             if not isinstance(value, int) or isinstance(value, bool):
                 raise BadUsage(f"seed = {value!r}, but it must be a whole number")
             parts[name] = value
         elif name not in SECTIONS and name not in FAMILY_OF:
-            raise BadUsage(f"the recipe has no section [{name}]", hint=_nearest(name, [*SECTIONS, *FAMILY_OF, "seed"]))
+            raise BadUsage(f"the recipe has no section [{name}]", hint=nearest(name, [*SECTIONS, *FAMILY_OF, "seed"]))
         elif not isinstance(value, dict):
             raise BadUsage(
                 f"{name} = {value!r}, but [{name}] is a section", hint=f"set one key of it, as in {name}.KEY=VALUE"
@@ -219,7 +148,7 @@ def locate(name: str) -> Path:
     for folder in _recipe_folders():
         if (folder / f"{name}.toml").is_file():
             return folder / f"{name}.toml"
-    raise BadUsage(f"there is no recipe {name}", hint=_nearest(name, shipped()))
+    raise BadUsage(f"there is no recipe {name}", hint=nearest(name, shipped()))
 
 
 def _recipe_folders() -> list[Path]:
@@ -231,7 +160,7 @@ def _tuck_away(table: dict[str, Any], section: str) -> None:
     """Move the keys of `[generator]` into `[generator.<kind>]`, so that another kind may be chosen without them."""
     value = table.get(section)
     if isinstance(value, dict):
-        kind = value.get("kind", DEFAULT_KIND[section])
+        kind = str(value.get("kind", DEFAULT_KIND[section]))
         own = {key: value.pop(key) for key in [*value] if key != "kind" and not isinstance(value[key], dict)}
         value[kind] = value.get(kind, {}) | own
 
@@ -240,7 +169,7 @@ def _chosen(section: str, table: dict[str, Any]) -> Chosen:
     family = FAMILY_OF[section]
     tables = {key: value for key, value in table.items() if isinstance(value, dict)}
     own = {key: value for key, value in table.items() if key not in tables}
-    kind = own.pop("kind", DEFAULT_KIND[section])
+    kind = own.pop("kind", None) or DEFAULT_KIND[section]
     known = kinds.config(family, kind)  # says so when there is no such kind
     settings = {kind: _section(section, known, tables.pop(kind, {}) | own | {"kind": kind})}
     for other, value in tables.items():
@@ -250,12 +179,12 @@ def _chosen(section: str, table: dict[str, Any]) -> Chosen:
 
 def _section(name: str, model: Any, table: dict[str, Any]) -> Any:
     try:
-        return model(**table)
+        return model(**{key: value for key, value in table.items() if value is not None})
     except ValidationError as error:
         slip = error.errors()[0]
         key = ".".join(str(part) for part in slip["loc"])
         if slip["type"] == "extra_forbidden":
-            raise BadUsage(f"[{name}] has no setting {key!r}", hint=_nearest(key, list(model.model_fields))) from None
+            raise BadUsage(f"[{name}] has no setting {key!r}", hint=nearest(key, list(model.model_fields))) from None
         meaning = model.model_fields[str(slip["loc"][0])].description if slip["loc"] else ""
         problem = slip["msg"][0].lower() + slip["msg"][1:]
         raise BadUsage(f"[{name}] {key} = {slip['input']!r}: {problem}", hint=f"{key}: {meaning}") from None
@@ -264,14 +193,15 @@ def _section(name: str, model: Any, table: dict[str, Any]) -> Any:
 def _override(table: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
     if not equals or not key:
-        raise BadUsage(f"--set {override} is not section.key=value", hint="--set expand.factor=2")
+        raise BadUsage(f"--set {override} is not section.key=value", hint=EXAMPLE)
     *path, name = key.strip().split(".")
     for part in path:
         table = table.setdefault(part, {})
         if not isinstance(table, dict):
-            raise BadUsage(f"--set {override}: {part} is not a section")
+            raise BadUsage(f"--set {override}: {part} is not a section", hint=EXAMPLE)
     try:
-        table[name] = tomllib.loads(f"x = {value}")["x"]
+        # Nothing at all is the default again.
+        table[name] = tomllib.loads(f"x = {value}")["x"] if value.strip() else None
     except tomllib.TOMLDecodeError:
         table[name] = value
 
@@ -292,8 +222,3 @@ def _toml(value: Any) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _nearest(word: str, words: list[str]) -> str:
-    close = get_close_matches(word, words, n=1)
-    return f"did you mean {close[0]}?" if close else f"it may be one of: {', '.join(sorted(words))}"

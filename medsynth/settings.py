@@ -4,7 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-STRICT = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
+STRICT = ConfigDict(
+    frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=(), allow_inf_nan=False
+)
 
 # Settings that change what is seen on the way, never what comes out: a change of them makes nothing stale.
 COSMETIC = frozenset({"log_every", "preview_every", "checkpoint_seconds"})

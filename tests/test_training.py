@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -229,7 +230,7 @@ def test_a_training_that_is_killed_and_repeated_ends_with_the_same_bits(tmp_path
 @pytest.mark.parametrize(
     "changes", [{}, {"precision": "bf16"}, {"precision": "fp16"}, {"ema": 0.0}, {"checkpoint_seconds": 1e9}], ids=str
 )
-def test_a_training_may_be_cut_off_before_any_step(tmp_path: Path, changes: dict[str, object]) -> None:
+def test_a_training_may_be_cut_off_before_any_step(tmp_path: Path, changes: dict[str, Any]) -> None:
     def hooks() -> Hooks:
         return Hooks(score=lambda model: float(model(toy.POINTS)[0]), score_every=3)
 

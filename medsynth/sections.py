@@ -1,0 +1,83 @@
+"""The sections of a recipe whose settings are the same for every kind of model: where images come from, how they are
+expanded, how they are classified."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from medsynth.settings import STRICT, Fitting, Positive, Share
+
+
+class Ingest(BaseModel):
+    """Where the images are, and how patients are dealt to folds."""
+
+    model_config = STRICT
+
+    source: str = ""
+    """CSV file, MedMNIST .npz or folder of class folders."""
+    image: str | None = None
+    """Column with the image's path; left out: found by its usual names."""
+    patient: str | None = None
+    """Column with the patient's id; left out: found by its usual names."""
+    eye: str | None = None
+    """Column that says which eye; left out: found by its usual names, if there is one."""
+    mask: str | None = None
+    """Column with the path of a lesion mask, if there is one."""
+    label: str | None = None
+    """Column with the class of an image, for one class an image."""
+    labels: tuple[str, ...] = ()
+    """Columns that are 0 or 1, for several labels an image."""
+    every_image_is_a_patient: bool = False
+    """There are no patient ids: take every image for a patient of its own."""
+    image_size: Annotated[int, Field(ge=8, le=1024)] = 64
+    """Pixels a side after cropping and resizing."""
+    crop: Literal["centre", "pad"] = "centre"
+    """How a picture becomes a square: cut the long side about its centre, or pad the short side with black."""
+    mirror: bool = False
+    """A mirrored image is as plausible as the image (fundus: yes, a left eye for a right one; most others: no)."""
+    folds: Annotated[int, Field(ge=1, le=100)] = 5
+    """Folds that patients are dealt to; each is tested once."""
+    selection_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
+    """Share of a fold's training patients on which choices are made; nothing trains on them."""
+    allow_bad: Annotated[int, Field(ge=0)] = 0
+    """How many images may be unreadable."""
+
+
+class Expand(BaseModel):
+    """How synthetic images are drawn."""
+
+    model_config = STRICT
+
+    factor: Positive = 5
+    """Synthetic images for every real training image."""
+    guidance: Annotated[float, Field(ge=0)] = 1.5
+    """Scale of classifier-free guidance; 1 is none."""
+    sampler: Literal["ddpm", "ddim", "dpm++"] = "dpm++"
+    """ddpm: ancestral, with the learned variance, as in the paper; ddim and dpm++ need fewer steps."""
+    sampling_steps: Positive = 25
+    """Diffusion steps from noise to an image."""
+    batch_size: Positive = 64
+    """Images drawn at once; which images are drawn does not depend on it."""
+    updates: Positive | None = None
+    """GeCA: updates in one diffusion step; left out: as many as in training."""
+    inherit: Literal["nothing", "output", "hidden", "both"] = "hidden"
+    """GeCA: the part of a cell's state that a diffusion step leaves to the next (Gene Heredity Guidance)."""
+
+
+class Classify(Fitting):
+    """The ResNet-34 that measures whether synthetic images help."""
+
+    arms: tuple[str, ...] = ()
+    """Training sets to compare; left out: real, real+geometric, real+<generator> for each expansion, synthetic-only."""
+    weights: str | None = None
+    """Start from this local safetensors file instead of from scratch."""
+    evaluate_every: Positive = 50
+    """Steps between two looks at the selection patients; the best look is kept."""
+
+    steps: Positive = 600
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    warmup_steps: Annotated[int, Field(ge=0)] = 50
+    schedule: Literal["constant", "cosine"] = "cosine"
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
+    ema: Share = 0.99
+    preview_every: Annotated[int, Field(ge=0)] = 0
