@@ -23,7 +23,6 @@ class Stage:
 
     name: str
     command: str
-    help: str
     needs: tuple[str, ...] = ()
     prepares: tuple[str, ...] = ()  # needs that are done on the way when they are missing or out of date
     per_fold: bool = True
@@ -32,20 +31,16 @@ class Stage:
 
 
 STAGES = (
-    Stage("ingest", "ingest", "Read and check the images, deal patients to folds.", per_fold=False),
-    Stage("codec", "train-codec", "Train or import the autoencoder.", needs=("ingest",), parallel=True),
-    Stage("encode", "encode", "Turn images into latents.", needs=("ingest", "codec"), prepares=("codec",)),
+    Stage("ingest", "ingest", per_fold=False),
+    Stage("codec", "train-codec", needs=("ingest",), parallel=True),
+    Stage("encode", "encode", needs=("ingest", "codec"), prepares=("codec",)),
     Stage(
-        "generator", "train-generator", "Train the generator on the latents.",
-        needs=("ingest", "codec", "encode"), prepares=("codec", "encode"), parallel=True,
+        "generator", "train-generator", needs=("ingest", "codec", "encode"), prepares=("codec", "encode"), parallel=True
     ),
-    Stage(
-        "expand", "expand", "Draw synthetic images for every real training image.",
-        needs=("ingest", "codec", "generator"), parallel=True,
-    ),
-    Stage("classify", "classify", "Train classifiers with and without synthetic images.", needs=("ingest", "expand")),
-    Stage("report", "report", "Write the report, one page.", needs=("ingest",), per_fold=False, gathers=True),
-)  # fmt: skip
+    Stage("expand", "expand", needs=("ingest", "codec", "generator"), parallel=True),
+    Stage("classify", "classify", needs=("ingest", "expand")),
+    Stage("report", "report", needs=("ingest",), per_fold=False, gathers=True),
+)
 BY_NAME = {stage.name: stage for stage in STAGES}
 
 

@@ -19,7 +19,7 @@ from medsynth.errors import BadUsage
 from medsynth.recipe import FAMILY_OF, SECTIONS
 from medsynth.settings import COSMETIC
 
-WRITABLE = st.text(st.characters(exclude_categories=("Cs",)))  # lone surrogates are no text
+WRITABLE = st.text(st.characters(exclude_categories=["Cs"]))  # lone surrogates are no text
 MODELS: dict[str, type[BaseModel]] = SECTIONS | {
     f"{section}.{kind}": kinds.config(family, kind)
     for section, family in FAMILY_OF.items()
@@ -113,7 +113,7 @@ def test_settings_that_change_nothing_of_the_result_are_no_part_of_what_was_aske
         ("[codec]\nkind = 3", "there is no codec 3", "it may be one of: identity, kl"),
         ("[codec]\nkind = ['kl']", "there is no codec ['kl']", "it may be one of: identity, kl"),
         ("[generator.nca]\nsteps = 3", "there is no generator 'nca'", "geca"),
-        ("[expand]\nsampler = 'dmp++'", "[expand] sampler = 'dmp++': input should be 'ddpm', 'ddim' or", "sampler: ddpm"),
+        ("[expand]\nsampler = 'dmp++'", "[expand] sampler = 'dmp++': input should be 'ddpm', ", "sampler: ddpm"),
         ("[expand]\nfactor = 'five'", "[expand] factor = 'five': input should be a valid integer", "factor: Synthetic"),
         ("[expand]\nfactor = 0", "[expand] factor = 0: input should be greater than or equal to 1", "factor: "),
         ("[classify]\nlearning_rate = nan", "[classify] learning_rate = nan: ", "learning_rate: "),

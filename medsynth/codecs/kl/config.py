@@ -12,11 +12,11 @@ class Config(Fitting):
 
     kind: Literal["kl"] = "kl"
     """A variational autoencoder with continuous latents."""
-    factor: Literal[2, 4, 8, 16] = 4
+    factor: Literal[2, 4, 8, 16] = 8
     """Pixels per latent cell, a side."""
-    channels: Positive = 4
+    channels: Positive = 32
     """Channels of the latent."""
-    width: Positive = 32
+    width: Positive = 16
     """Channels of the autoencoder's first level; the next has twice as many, those below four times."""
     blocks: Positive = 1
     """Residual blocks a level."""
@@ -27,8 +27,9 @@ class Config(Fitting):
     weights: str | None = None
     """Import this local folder (config.json and safetensors, diffusers' format) instead of training."""
 
-    steps: Positive = 1500
-    batch_size: Positive = 16
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    steps: Positive = 600
+    batch_size: Positive = 8
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    warmup_steps: Annotated[int, Field(ge=0)] = 20
     schedule: Literal["constant", "cosine"] = "cosine"
-    ema: Annotated[float, Field(ge=0, le=1)] = 0.995
+    ema: Annotated[float, Field(ge=0, le=1)] = 0.99

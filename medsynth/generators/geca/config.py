@@ -16,10 +16,10 @@ class Config(Fitting):
     """Width of a cell's rule: s and xs as in the paper (13.3 and 2.3 million parameters), tiny for two CPU cores."""
     codec: str | None = None
     """Codec whose latents are learnt; left out: the run's codec.kind."""
-    updates: Positive = 12
-    """M, updates of the automaton in one diffusion step."""
-    fire_rate: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """Probability with which a cell takes part in an update."""
+    updates: Positive = 4
+    """M, updates of the automaton in one diffusion step; 12 in the paper, with 32 x 32 cells."""
+    fire_rate: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """Probability with which a cell takes part in an update; 0.5 in the paper, where 12 updates make up for it."""
     prediction: Literal["epsilon", "v"] = "v"
     """What the automaton predicts: the noise, as in the paper, or the velocity, which learns faster."""
     noise_schedule: Literal["linear", "cosine"] = "linear"
@@ -35,3 +35,11 @@ class Config(Fitting):
     none, as in the paper, where hundreds of small diffusion steps make up for it."""
     recompute: bool = False
     """Keep only the states between updates and compute the rest again backwards: far less memory, a third more time."""
+
+    steps: Positive = 5000
+    batch_size: Positive = 16
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    warmup_steps: Annotated[int, Field(ge=0)] = 50
+    schedule: Literal["constant", "cosine"] = "cosine"
+    ema: Share = 0.998
+    preview_every: Annotated[int, Field(ge=0)] = 1000

@@ -1,0 +1,231 @@
+"""The map of the package, as a test. A failure names the file and the line that left it."""
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import typer
+from shell import ROOT, medsynth, start
+from typer.main import get_command
+
+from medsynth import cli, plan
+from medsynth.recipe import FAMILY_OF, SECTIONS
+
+PACKAGE = ROOT / "medsynth"
+FULL = 300  # lines of a file
+
+# Top to bottom. A room may use the rooms below it, never one above it or beside it.
+FLOORS = (
+    {"__main__"},
+    {"cli"},
+    {"demo"},
+    {"command"},
+    {"console", "pipeline"},
+    {"plan"},
+    {"stages"},
+    {"job"},
+    {"recipe", "data", "training", "metrics", "report", "classifier"},
+    {"learner", "order", "sections"},
+    {"generators"},
+    {"codecs", "nn"},
+    {"kinds", "rundir", "locks"},
+    {"artifacts"},
+    {"errors", "shapes", "seeds", "draws", "settings", "distributed", "interrupt"},
+)
+FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+
+# Heavy libraries, and the only files that may name them; those marked * only inside a function.
+ALLOWED = {
+    "torch": (
+        "stages/*", "generators/*/*", "codecs/*/*", "codecs/scale.py", "nn/*", "data/augment.py", "data/images.py",
+        "data/loading.py", "training.py", "learner.py", "order.py", "classifier.py", "shapes.py", "draws.py",
+        "artifacts/weights.py", "artifacts/checkpoint.py", "*command.py", "*pipeline.py", "*distributed.py",
+    ),
+    "diffusers": ("*codecs/kl/model.py", "*nn/diffusion.py"),
+    "timm": ("*classifier.py",),
+    "sklearn": ("*metrics/classification.py",),
+    "matplotlib": ("*report/figures.py",),
+    "PIL": ("data/decoding.py", "data/png.py", "data/drawn/*", "*data/images.py", "*report/*"),
+    "scipy": (),
+    "pandas": (),
+    "lpips": (),
+    "cleanfid": (),
+    "rich": ("console.py",),
+    "typer": ("cli.py",),
+    "filelock": ("*locks.py",),
+    "jinja2": ("report/page.py",),
+}  # fmt: skip
+HEAVY = ("torch", "pandas", "sklearn", "scipy", "diffusers", "timm", "matplotlib", "PIL", "lpips", "cleanfid")
+
+# Nothing that is read may be executed, and nothing is fetched.
+UNSAFE_MODULES = {
+    "pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "yaml",
+    "socket", "urllib", "http", "ftplib", "requests", "httpx", "huggingface_hub",
+}  # fmt: skip
+UNSAFE_CALLS = {"eval", "exec", "compile", "__import__", "os.system", "os.popen", "torch.load", "torch.hub.load"}
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def named(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+modules = pytest.mark.parametrize("path", MODULES, ids=named)
+
+
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports(path: Path) -> Iterator[tuple[int, str, bool]]:
+    """Line, module and whether it is inside a function, for every import that is not for type checkers only."""
+    tree = tree_of(path)
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    inside = {id(node) for function in functions for node in ast.walk(function)}
+    tests = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
+    typing_only = {id(node) for test in tests for node in ast.walk(test)}
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name, id(node) in inside
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: imports name the whole way"
+            module = str(node.module)
+            for name in [f"{module}.{alias.name}" for alias in node.names] if module == "medsynth" else [module]:
+                yield node.lineno, name, id(node) in inside
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def test_every_module_has_a_floor_and_every_floor_is_there() -> None:
+    rooms = {room_of(path) for path in MODULES} - {"__init__"}
+    assert rooms == set(FLOOR_OF)
+    assert sum(map(len, FLOORS)) == len(FLOOR_OF)
+
+
+@modules
+def test_imports_go_down(path: Path) -> None:
+    room = room_of(path)
+    for line, module, _ in imports(path):
+        whole, _, used = module.partition(".")
+        used = used.partition(".")[0]
+        if whole != "medsynth" or room == "__init__" or used in ("", "__version__", room):
+            continue
+        assert FLOOR_OF[used] > FLOOR_OF[room], f"{path}:{line}: {room} may not use {used}"
+
+
+@modules
+def test_heavy_libraries_stay_in_their_files(path: Path) -> None:
+    for line, module, inside in imports(path):
+        places = ALLOWED.get(module.partition(".")[0])
+        if places is None:
+            continue
+        fitting = [place for place in places if path.relative_to(PACKAGE).match(place.removeprefix("*"))]
+        assert fitting, f"{path}:{line} may not import {module}"
+        assert inside or not all(place.startswith("*") for place in fitting), f"{path}:{line}: {module} at module level"
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if named(p).count("/") == 2], ids=named)
+def test_a_kind_uses_no_other_kind(path: Path) -> None:
+    family, kind, _ = path.relative_to(PACKAGE).parts
+    if family in FAMILY_OF.values():
+        for line, module, _ in imports(path):
+            of_family = module.startswith(f"medsynth.{family}.")
+            others = {folder.name for folder in (PACKAGE / family).iterdir() if folder.is_dir()} - {kind}
+            assert not of_family or module.split(".")[2] not in others, f"{path}:{line}: {kind} may not use {module}"
+
+
+@modules
+def test_files_stay_short_and_say_what_they_are(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= FULL, f"{path} has more than {FULL} lines"
+    assert ast.get_docstring(tree_of(path)), f"{path} has no docstring"
+    assert path.stem not in ("utils", "common", "helpers", "misc")
+
+
+@modules
+def test_nothing_that_is_read_may_be_executed_and_nothing_is_fetched(path: Path) -> None:
+    for line, module, _ in imports(path):
+        assert module.partition(".")[0] not in UNSAFE_MODULES, f"{path}:{line}: {module}"
+    for node in ast.walk(tree_of(path)):
+        if not isinstance(node, ast.Call):
+            continue
+        where, called = f"{path}:{node.lineno}", ast.unparse(node.func)
+        words = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+        assert called not in UNSAFE_CALLS, f"{where}: {called}"
+        assert words.get("shell", "False") == "False", where
+        assert words.get("allow_pickle", "False") == "False", where
+        if called in ("np.load", "np.save", "np.savez"):
+            assert "allow_pickle" in words, where
+        if called.endswith("from_pretrained"):
+            assert (words.get("local_files_only"), words.get("use_safetensors")) == ("True", "True"), where
+        if called.endswith("create_model"):
+            assert words.get("pretrained") == "False", where
+
+
+def commands() -> dict[str, typer.core.TyperCommand]:
+    return get_command(cli.app).commands  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("stage", plan.STAGES, ids=lambda stage: stage.name)
+def test_every_stage_is_a_module_a_command_with_help_and_a_section(stage: plan.Stage) -> None:
+    assert callable(import_module(f"medsynth.stages.{stage.name}").run)
+    assert str(commands()[stage.command].help).endswith(".")
+    shown = medsynth(stage.command, "--help")
+    assert shown.code == 0
+    for option in ("--run", "--fold", "--set", "--json", "--dry-run", "--force", "--device", "--threads", "--quiet"):
+        assert option in shown.out
+    assert stage.name in {*SECTIONS, *FAMILY_OF} or stage.name in ("encode", "report")
+    assert set(stage.needs) | set(stage.prepares) <= set(plan.BY_NAME)
+
+
+def test_every_stage_that_trains_is_run_once_a_fold() -> None:
+    """A generator that saw the whole cohort would carry the test patients into the synthetic images."""
+    assert {stage.name for stage in plan.STAGES if not stage.per_fold} == {"ingest", "report"}
+
+
+def loaded(*words: object, at: Path) -> set[str]:
+    """The heavy libraries that a command loads."""
+    ended = start("x", at=at, launcher=("-c", LISTING, json.dumps([*map(str, words)])))
+    out, err = ended.communicate(timeout=120)
+    assert ended.returncode == 0, err
+    return set(json.loads(out.splitlines()[-1]))
+
+
+LISTING = f"""
+import json, runpy, sys
+for words in json.loads(sys.argv[1]):
+    sys.argv = ["medsynth", *words.split()]
+    try:
+        runpy.run_module("medsynth", run_name="__main__")
+    except SystemExit as ended:
+        assert not ended.code, words
+print()
+print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))
+"""
+
+
+def test_no_help_text_loads_a_heavy_library(tmp_path: Path) -> None:
+    asked = ["--help", "--version", *(f"{name} --help" for name in commands())]
+    assert loaded(*asked, at=tmp_path) == set()
+
+
+def test_reading_images_and_looking_at_a_run_need_no_torch(drawn: Path, tmp_path: Path) -> None:
+    ingest = f"ingest {drawn} --labels haemorrhages,exudates --folds 2 --image-size 16 --run r"
+    assert loaded(ingest, "status --run r", "report --run r", at=tmp_path) <= {"PIL", "matplotlib"}
+
+
+def test_a_kind_is_found_without_loading_a_model() -> None:
+    code = (
+        "from medsynth import kinds; kinds.config('generators', 'geca'); import sys; sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
