@@ -60,8 +60,9 @@ class Expand(BaseModel):
     """Images drawn at once; which images are drawn does not depend on it."""
     updates: Positive | None = None
     """GeCA: updates in one diffusion step; left out: as many as in training."""
-    inherit: Literal["nothing", "output", "hidden", "both"] = "hidden"
-    """GeCA: the part of a cell's state that a diffusion step leaves to the next (Gene Heredity Guidance)."""
+    inherit: Literal["nothing", "output", "hidden", "both"] = "nothing"
+    """GeCA: what of a cell a diffusion step leaves to the next (Gene Heredity Guidance). hidden: the paper's, for hundreds
+    of small steps; few large ones need generator.heredity for it."""
 
 
 class Classify(Fitting):

@@ -1,0 +1,98 @@
+"""Runs -> docs/results.md: what was typed, how long it took, and the tables that each run's report shows.
+
+    python benchmarks/results.py NAME=RUN [NAME=RUN ...]
+
+Each run's numbers are kept in docs/results/NAME.json; without any run, the page is written again from these files.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from medsynth import plan, recipe
+from medsynth.artifacts import files
+from medsynth.report import tables, words
+from medsynth.report.collect import Found, collect
+from medsynth.rundir import RunDirectory
+
+DOCS = Path(__file__).parents[1] / "docs"
+HEAD = """# What came out
+
+Each section is one run: the command, how long it took, and the tables of its report as they stand there, arms side by side,
+mean ± standard deviation over the tested folds. Nothing was chosen afterwards: every recipe was run once. Written by
+`python benchmarks/results.py NAME=RUN ...` from the run directories; the numbers are kept in `docs/results/`.
+"""
+
+
+def facts_of(run: RunDirectory) -> dict[str, Any]:
+    """What the page says of one run, as JSON."""
+    asked = recipe.parse(run.recipe_text())
+    artifacts = [a for a in plan.everything(run, asked) if a.exists()]
+    found = collect([a for a in artifacts if a.stage != "report"])
+    report = next(a.record() for a in artifacts if a.stage == "report")
+    records = [(a, a.record()) for a in artifacts]
+    return {
+        "source": found.cohort.facts.source,
+        "images": len(found.cohort.samples),
+        "patients": len(found.cohort.patients()) if found.cohort.facts.has_patients else None,
+        "image_size": found.cohort.facts.image_size,
+        "folds_tested": len({a.fold for a in artifacts if a.stage == "classify"}),
+        "folds": found.cohort.facts.folds,
+        "answer": report["summary"]["answer"],
+        "minutes": {
+            stage.name: round(sum(r["seconds"] for a, r in records if a.stage == stage.name) / 60, 1) for stage in plan.STAGES
+        },
+        "device": sorted({r["device"] for _, r in records}),
+        "versions": report["versions"],
+        "summaries": {a.name: r["summary"] for a, r in records if a.stage in ("codec", "generator", "expand")},
+        "tables": [_table(found, unit) for unit in words.UNITS if found.metrics(unit)],
+        "notes": sorted({note for _, r in records for note in r["notes"]}),
+    }
+
+
+def _table(found: Found, unit: str) -> dict[str, Any]:
+    table = tables.scores(found, unit)
+    rows = [[name, *(f"{cell.mean} {cell.spread}".strip() for cell in cells)] for name, cells in table.rows]
+    return {"unit": unit, "tested": table.tested, "arms": [words.arm(arm) for arm in found.arms], "rows": rows}
+
+
+def section(name: str, facts: dict[str, Any], command: str) -> str:
+    """One run as Markdown."""
+    patients = f" of {facts['patients']:,} patients" if facts["patients"] else ", no patients known"
+    spent = ", ".join(f"{stage} {minutes}" for stage, minutes in facts["minutes"].items() if minutes >= 0.1)
+    lines = [
+        f"## {name}", "", f"`{command}`", "",
+        f"{facts['source']}: {facts['images']:,} images{patients}, at {facts['image_size']} pixels; "
+        f"{facts['folds_tested']} of {facts['folds']} folds tested; on {', '.join(facts['device'])}. Minutes, summed over folds "
+        f"that ran side by side: {spent}.", "",
+        f"**{facts['answer']}**", "",
+    ]  # fmt: skip
+    for table in facts["tables"]:
+        lines += [f"By {table['unit']} ({table['tested']}):", ""]
+        lines += ["| | " + " | ".join(table["arms"]) + " |", "|---|" + "--:|" * len(table["arms"])]
+        lines += ["| " + " | ".join(row) + " |" for row in table["rows"]] + [""]
+    made = [f"{name}: " + ", ".join(f"{k} {v}" for k, v in summary.items()) for name, summary in facts["summaries"].items()]
+    lines += ["What was trained and drawn:", "", *(f"- {line}" for line in made), ""]
+    lines += [f"- {note}" for note in facts["notes"]]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def main() -> None:
+    """Take in the runs that are named, then write the page from everything kept."""
+    kept = DOCS / "results"
+    kept.mkdir(parents=True, exist_ok=True)
+    for argument in sys.argv[1:]:
+        name, _, folder = argument.partition("=")
+        files.write_json(kept / f"{name}.json", facts_of(RunDirectory(Path(folder))))
+    commands = json.loads((kept / "commands.json").read_text())
+    sections = [
+        section(name, json.loads((kept / f"{name}.json").read_text()), command)
+        for name, command in commands.items()
+        if (kept / f"{name}.json").is_file()
+    ]
+    files.write_text(DOCS / "results.md", "\n".join([HEAD, *sections]))
+
+
+if __name__ == "__main__":
+    main()
