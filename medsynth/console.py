@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,6 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -24,41 +24,46 @@ PLAIN_SECONDS = 15  # between two lines of progress where there is no terminal
 
 
 def safe(text: object) -> str:
-    """Text from data as the terminal may see it: no control characters, no markup."""
-    return escape("".join(c if c.isprintable() or c == "\n" else "�" for c in str(text)))
+    """Text from data as the terminal may see it: control characters, and others that cannot be seen, become a mark."""
+    return "".join(c if c.isprintable() or c == "\n" else "�" for c in str(text))
 
 
 def error(message: str, hint: str) -> None:
-    err.print(f"[bold red]error:[/] {safe(message)}")
+    err.print(_line(("error:", "bold red"), f" {safe(message)}"))
     if hint:
-        err.print(f"  [dim]try:[/] {safe(hint)}")
+        err.print(_line("  ", ("try:", "dim"), f" {safe(hint)}"))
 
 
 def say(sentence: str) -> None:
     """A message that is not the result."""
-    err.print(f"[dim]{safe(sentence)}[/]")
+    err.print(_line((safe(sentence), "dim")))
 
 
 def note(sentence: str) -> None:
     """Something that somebody has to read."""
-    err.print(f"[yellow]note:[/] {safe(sentence)}")
+    err.print(_line(("note:", "yellow"), f" {safe(sentence)}"))
 
 
 def next_command(command: str) -> None:
-    err.print(f"[dim]next:[/] {safe(command)}")
+    err.print(_line(("next:", "dim"), f" {safe(command)}"))
 
 
 def outcome(name: str, state: str, summary: dict[str, Any]) -> None:
     facts = "  ".join(f"{key} {_short(value)}" for key, value in summary.items() if value not in (None, "", [], {}))
-    out.print(f"[bold]{safe(name)}[/]: {state}  [dim]{safe(facts)}[/]")
+    out.print(_line((safe(name), "bold"), f": {state}  ", (safe(facts), "dim")))
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """A table on stdout."""
     drawn = Table(*headers, box=None, header_style="bold", pad_edge=False)
     for row in rows:
-        drawn.add_row(*(safe(cell) for cell in row))
+        drawn.add_row(*(Text(safe(cell)) for cell in row))
     out.print(drawn)
+
+
+def _line(*parts: str | tuple[str, str]) -> Text:
+    """Texts and styled texts as one. Rich never reads them: brackets and colons in them mean nothing."""
+    return Text.assemble(*parts)
 
 
 def _short(value: Any) -> str:
@@ -95,7 +100,7 @@ class _Bars:
             return
         self.last_line = now
         left = (now - began) / (done - first) * (total - done)
-        err.print(f"{safe(name)}: {done} of {total}, about {duration(left)} left")
+        err.print(_line(f"{safe(name)}: {done} of {total}, about {duration(left)} left"))
 
 
 def duration(seconds: float) -> str:
@@ -116,7 +121,7 @@ def progress(quiet: bool) -> Iterator[Any]:
         yield _Bars(None)
     else:
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),

@@ -61,8 +61,8 @@ class Expand(BaseModel):
     updates: Positive | None = None
     """GeCA: updates in one diffusion step; left out: as many as in training."""
     inherit: Literal["nothing", "output", "hidden", "both"] = "nothing"
-    """GeCA: what of a cell a diffusion step leaves to the next (Gene Heredity Guidance). hidden: the paper's, for hundreds
-    of small steps; few large ones need generator.heredity for it."""
+    """GeCA: what of a cell a diffusion step leaves to the next (Gene Heredity Guidance). hidden: the paper's, for
+    hundreds of small steps; few large ones need generator.heredity for it."""
 
 
 class Classify(Fitting):
