@@ -54,7 +54,7 @@ class Expand(BaseModel):
     """Scale of classifier-free guidance; 1 is none."""
     sampler: Literal["ddpm", "ddim", "dpm++"] = "dpm++"
     """ddpm: ancestral, with the learned variance, as in the paper; ddim and dpm++ need fewer steps."""
-    sampling_steps: Positive = 25
+    sampling_steps: Annotated[int, Field(ge=1, le=1000)] = 25
     """Diffusion steps from noise to an image."""
     batch_size: Positive = 64
     """Images drawn at once; which images are drawn does not depend on it."""

@@ -20,7 +20,12 @@ class Sampling:
     sampler: Literal["ddpm", "ddim", "dpm++"] = "dpm++"
     steps: int = 25
     updates: int | None = None  # cellular automata: updates a step; None: as in training
-    inherit: Literal["nothing", "output", "hidden", "both"] = "hidden"  # cellular automata: what a step leaves
+    inherit: Literal["nothing", "output", "hidden", "both"] = "nothing"  # cellular automata: what a step leaves
+
+    @classmethod
+    def of(cls, settings: Any) -> "Sampling":
+        """As the section [expand] of a recipe has it."""
+        return cls(settings.guidance, settings.sampler, settings.sampling_steps, settings.updates, settings.inherit)
 
 
 class Generator(Protocol):

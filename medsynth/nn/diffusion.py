@@ -71,8 +71,7 @@ class Diffusion:
         return a_bar.sqrt() * x_t - (1 - a_bar).sqrt() * predicted
 
     def scheduler(self, sampler: Sampler, steps: int) -> Any:
-        """diffusers' scheduler of this diffusion, its timesteps set: evenly spaced, the last one 0, the first T - 1."""
-        from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+        """diffusers' scheduler of this diffusion, its timesteps set: from T - 1 down, evenly spaced."""
         from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
         from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
 
@@ -86,13 +85,11 @@ class Diffusion:
             scheduler = DDPMScheduler(variance_type=variance, clip_sample=False, **shared)
             scheduler.set_timesteps(timesteps=respaced(steps))  # the exact respacing of Nichol & Dhariwal, section 4
             return scheduler
-        if sampler == "ddim":
-            scheduler = DDIMScheduler(clip_sample=False, set_alpha_to_one=True, timestep_spacing="linspace", **shared)
-        else:
-            scheduler = DPMSolverMultistepScheduler(
-                solver_order=2, timestep_spacing="linspace", final_sigmas_type="zero", **shared
-            )
-        scheduler.set_timesteps(steps)
+        # DDIM is the solver of first order (Lu et al. 2022, section 4.1). diffusers' own goes from t to t - T // steps
+        # whatever the next timestep is, so that most numbers of steps end off the mean.
+        order = 1 if sampler == "ddim" else 2
+        scheduler = DPMSolverMultistepScheduler(solver_order=order, final_sigmas_type="zero", **shared)
+        scheduler.set_timesteps(timesteps=[round(TIMESTEPS * (steps - i) / steps) - 1 for i in range(steps)])
         return scheduler
 
     def sample(self, network: Denoiser, start: Latents, sampler: Sampler, steps: int, draws: RowDraws) -> Latents:

@@ -128,9 +128,8 @@ def _models(job: Job) -> tuple[Any, Any]:
 
 @torch.no_grad()
 def _pictures(job: Job, batch: list[Wanted], generator: Any, codec: Any) -> Iterator[tuple[Wanted, np.ndarray]]:
-    settings = job.settings
-    sampling = Sampling(
-        settings.guidance, settings.sampler, settings.sampling_steps, settings.updates, settings.inherit
+    labels, draws = labels_of([w.sample for w in batch]), row_draws([w.seed for w in batch])
+    latents = generator.sample(labels, draws, Sampling.of(job.settings))
+        labels_of([w.sample for w in batch]), row_draws([w.seed for w in batch]), Sampling.of(job.settings)
     )
-    latents = generator.sample(labels_of([w.sample for w in batch]), row_draws([w.seed for w in batch]), sampling)
     return zip(batch, images.to_pixels(codec.decode(latents)), strict=True)

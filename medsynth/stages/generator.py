@@ -110,9 +110,7 @@ def _preview(job: Job, model: Any, material: Material, step: int) -> None:
     chosen = vectors[np.argsort(-counts, kind="stable")[:ROWS]]
     wanted = torch.from_numpy(chosen).repeat_interleave(COLUMNS, dim=0)
     draws = row_draws([seeds.derive(job.recipe.seed, "preview", i) for i in range(len(wanted))])
-    expand = job.recipe.expand
-    sampling = Sampling(expand.guidance, expand.sampler, expand.sampling_steps)
-    pixels = images.to_pixels(material.codec.decode(model.sample(wanted, draws, sampling)))
+    pixels = images.to_pixels(material.codec.decode(model.sample(wanted, draws, Sampling.of(job.recipe.expand))))
     rows = [pixels[first : first + COLUMNS] for first in range(0, len(pixels), COLUMNS)]
     (job.out / "previews").mkdir(exist_ok=True)
     images.write_png(job.out / "previews" / f"step-{step:07d}.png", images.grid(rows))
