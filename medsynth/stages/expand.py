@@ -130,6 +130,4 @@ def _models(job: Job) -> tuple[Any, Any]:
 def _pictures(job: Job, batch: list[Wanted], generator: Any, codec: Any) -> Iterator[tuple[Wanted, np.ndarray]]:
     labels, draws = labels_of([w.sample for w in batch]), row_draws([w.seed for w in batch])
     latents = generator.sample(labels, draws, Sampling.of(job.settings))
-        labels_of([w.sample for w in batch]), row_draws([w.seed for w in batch]), Sampling.of(job.settings)
-    )
     return zip(batch, images.to_pixels(codec.decode(latents)), strict=True)
