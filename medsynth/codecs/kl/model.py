@@ -51,18 +51,11 @@ class Model(nn.Module):
 
     @classmethod
     def imported(cls, config: Config, picture: Picture, folder: Path) -> "Model":
-        """Read a local folder in diffusers' format. Raises MissingWeights when it is not one."""
-        from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-
-        if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
-            raise MissingWeights(
-                f"{folder} holds no autoencoder: it needs config.json and diffusion_pytorch_model.safetensors",
-                hint="--weights FOLDER, as diffusers' save_pretrained writes it",
-            )
-        try:
-            network = AutoencoderKL.from_pretrained(folder, local_files_only=True, use_safetensors=True)
-        except (OSError, ValueError, RuntimeError, TypeError) as error:
-            raise MissingWeights(f"{folder} cannot be read as an autoencoder: {error}") from error
+        """Read a local folder in diffusers' format. Raises MissingWeights for one that is not whole or not for this."""
+        network = _published(folder)
+        channels = network.config.in_channels
+        if channels not in (3, picture.channels):
+            raise _unusable(folder, f"it is for pictures of {_count(channels)}, not of {picture.channels}")
         model = cls(config, picture, _plain(network.config))
         model.network.load_state_dict(network.state_dict())
         return model
@@ -143,6 +136,37 @@ def _network(architecture: dict[str, Any]) -> Any:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
     return AutoencoderKL(**architecture)
+
+
+def _published(folder: Path) -> Any:
+    """The autoencoder in a folder, every one of its weights a number that was read from there."""
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+
+    if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
+        raise _unusable(folder, "it needs config.json and diffusion_pytorch_model.safetensors")
+    try:
+        network, loading = AutoencoderKL.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, low_cpu_mem_usage=False, output_loading_info=True
+        )
+    except Exception as error:  # the files are anybody's: whatever goes wrong with them, they are the reason
+        raise _unusable(folder, " ".join(str(error).split())[:300]) from error
+    # What a file lacks would silently be random.
+    wrong = [name for names in loading.values() for name in names]
+    wrong += [name for name, value in network.state_dict().items() if not value.isfinite().all()]
+    if wrong:
+        raise _unusable(folder, f"{len(wrong)} of its weights do not fit or are no numbers, {wrong[0]} for one")
+    return network
+
+
+def _unusable(folder: Path, reason: str) -> MissingWeights:
+    return MissingWeights(
+        f"{folder} holds no autoencoder that can be used: {reason}",
+        hint="--weights FOLDER, as diffusers' save_pretrained writes it",
+    )
+
+
+def _count(channels: int) -> str:
+    return "1 channel" if channels == 1 else f"{channels} channels"
 
 
 def _plain(config: Any) -> dict[str, Any]:
