@@ -1,0 +1,181 @@
+"""The promises every generator keeps, over all kinds; a new folder in generators/ is picked up here by itself."""
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from medsynth import generators, kinds
+from medsynth.artifacts import weights
+from medsynth.codecs import Code
+from medsynth.draws import row_draws, step_draws
+from medsynth.errors import BadData
+from medsynth.generators import Sampling
+
+CODE, LABELS = Code((3, 4, 4)), 2
+SMALL: dict[str, dict[str, Any]] = {"geca": {"size": "tiny", "updates": 3}}
+QUICK = Sampling(steps=4)
+VECTORS = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+
+kind_of = pytest.mark.parametrize("kind", kinds.names("generators"))
+
+
+def config(kind: str) -> Any:
+    return kinds.config("generators", kind)(**SMALL.get(kind, {}))
+
+
+def built(kind: str, seed: int = 0) -> Any:
+    torch.manual_seed(seed)
+    return generators.build(config(kind), code=CODE, labels=LABELS)
+
+
+def shaken(kind: str) -> Any:
+    """A generator whose answer depends on everything: many begin as networks that say nothing."""
+    model = built(kind).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(
+                0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(parameter.numel()))
+            )
+    return model
+
+
+def latents_of(labels: Tensor, seed: int = 0) -> Tensor:
+    """Noise about a plane that the labels tilt."""
+    noise = torch.randn(len(labels), *CODE.shape, generator=torch.Generator().manual_seed(seed))
+    ramp = torch.linspace(-1.5, 1.5, 4)
+    plane = labels[:, 0, None, None] * ramp[:, None] + labels[:, 1, None, None] * ramp
+    return 0.3 * noise + plane[:, None]
+
+
+@lru_cache
+def fitted(kind: str, steps: int = 120) -> tuple[Any, list[float]]:
+    """Some steps of training, and the loss of each."""
+    model, losses = built(kind), []
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    labels = VECTORS.repeat(4, 1)
+    for step in range(steps):
+        loss = model.loss(latents_of(labels, step), labels, step_draws(step, len(labels)))
+        assert loss.shape == ()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return model.eval(), losses
+
+
+@kind_of
+def test_the_loss_is_one_number_that_training_lowers(kind: str) -> None:
+    _, losses = fitted(kind)
+    assert sum(losses[-20:]) < 0.7 * sum(losses[:20])
+
+
+@kind_of
+def test_every_weight_learns(kind: str) -> None:
+    model = shaken(kind)
+    labels = VECTORS.repeat(16, 1)
+    model.loss(latents_of(labels), labels, step_draws(0, len(labels))).backward()
+    idle = [name for name, p in model.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
+    assert idle == []
+
+
+@kind_of
+def test_the_loss_is_the_mean_over_rows_whatever_the_split(kind: str) -> None:
+    model, labels = shaken(kind), VECTORS.repeat(2, 1)
+    latents, parts = latents_of(labels), []
+    for first, rows in ((0, 3), (3, 5)):
+        some = slice(first, first + rows)
+        draws = step_draws(7, len(labels), first=first, rows=rows)
+        parts.append(model.loss(latents[some], labels[some], draws) * rows / len(labels))
+    torch.testing.assert_close(
+        sum(parts), model.loss(latents, labels, step_draws(7, len(labels))), rtol=1e-4, atol=1e-5
+    )
+
+
+@kind_of
+def test_samples_look_like_codes(kind: str) -> None:
+    made = built(kind).eval().sample(VECTORS, row_draws([1, 2, 3, 4]), QUICK)
+    assert made.shape == (4, *CODE.shape)
+    assert made.dtype == torch.float32
+    assert not made.requires_grad
+    assert made.isfinite().all()
+
+
+@kind_of
+@pytest.mark.parametrize("guidance", [1.0, 2.0])
+@pytest.mark.parametrize("sampler", ["ddpm", "ddim", "dpm++"])
+def test_a_sample_depends_on_its_labels_and_seed_and_not_on_its_batch(kind: str, sampler: Any, guidance: float) -> None:
+    model, sampling = shaken(kind), Sampling(guidance, sampler, 4)
+    together = model.sample(VECTORS, row_draws([5, 6, 7, 8]), sampling)
+    assert model.sample(VECTORS, row_draws([5, 6, 7, 8]), sampling).equal(together)
+    for row in range(4):
+        alone = model.sample(VECTORS[row : row + 1], row_draws([5 + row]), sampling)
+        torch.testing.assert_close(alone, together[row : row + 1], atol=1e-4, rtol=1e-4)
+    other_seed = model.sample(VECTORS[:1], row_draws([9]), sampling)
+    other_labels = model.sample(VECTORS[1:2], row_draws([5]), sampling)
+    assert not other_seed.allclose(together[:1], atol=1e-2)
+    assert not other_labels.allclose(together[:1], atol=1e-4)
+
+
+@kind_of
+def test_guidance_steers(kind: str) -> None:
+    model = shaken(kind)
+    made = [model.sample(VECTORS, row_draws([1, 2, 3, 4]), Sampling(guidance, "ddim", 4)) for guidance in (1.0, 3.0)]
+    assert not made[0].allclose(made[1], atol=1e-3)
+
+
+@kind_of
+def test_samples_follow_their_labels_after_training(kind: str) -> None:
+    model, _ = fitted(kind)
+    labels = VECTORS.repeat_interleave(16, dim=0)
+    made = model.sample(labels, row_draws([*range(len(labels))]), Sampling(1.0, "dpm++", 12)).mean(dim=1)  # row, y, x
+    down = (made[:, 3] - made[:, 0]).mean(dim=1)
+    across = (made[:, :, 3] - made[:, :, 0]).mean(dim=1)
+    for tilt, label in ((down, 0), (across, 1)):
+        assert tilt[labels[:, label] == 1].mean() > tilt[labels[:, label] == 0].mean() + 1
+
+
+@kind_of
+def test_saved_and_loaded_it_is_the_same(kind: str, tmp_path: Path) -> None:
+    model = shaken(kind)
+    generators.save(tmp_path, model, config(kind), code=CODE, labels=LABELS)
+    again = generators.load(tmp_path)
+    assert not again.training
+    made = [m.sample(VECTORS, row_draws([1, 2, 3, 4]), QUICK) for m in (model, again)]
+    assert made[0].equal(made[1])
+    facts = json.loads((tmp_path / weights.FACTS).read_text())
+    assert (facts["config"]["kind"], facts["code"], facts["labels"]) == (kind, [3, 4, 4], LABELS)
+
+
+@kind_of
+def test_weights_of_another_size_are_refused(kind: str, tmp_path: Path) -> None:
+    generators.save(tmp_path, built(kind), config(kind), code=CODE, labels=LABELS)
+    tensors = load_file(tmp_path / weights.WEIGHTS)
+    name = next(name for name, value in tensors.items() if value.ndim == 2)
+    save_file(tensors | {name: tensors[name][:1].contiguous()}, tmp_path / weights.WEIGHTS)
+    with pytest.raises(BadData, match="does not fit"):
+        generators.load(tmp_path)
+
+
+@kind_of
+def test_a_generator_begins_alike_for_a_seed(kind: str) -> None:
+    first, again, other = (built(kind, seed).state_dict() for seed in (3, 3, 4))
+    assert all(first[name].equal(again[name]) for name in first)
+    assert any(not first[name].equal(other[name]) for name in first)
+
+
+@kind_of
+def test_an_image_without_any_label_can_be_drawn_and_learned_from(kind: str) -> None:
+    model, none = shaken(kind), torch.zeros(3, LABELS)
+    assert model.loss(latents_of(none), none, step_draws(0, 3)).isfinite()
+    assert model.sample(none, row_draws([1, 2, 3]), QUICK).isfinite().all()
+
+
+@kind_of
+def test_every_kind_names_its_codec(kind: str) -> None:
+    assert config(kind).codec is None
