@@ -134,7 +134,7 @@ def ingest(
     recipe = changed(common, run, {f"ingest.{key}": value for key, value in flags.items()})
     if not recipe.ingest.source:
         raise BadUsage("no source was named", hint="medsynth ingest labels.csv --run DIR")
-    bring_up_to_date(common, run, recipe, "ingest", next_command="medsynth train-generator")
+    bring_up_to_date(common, run, recipe, "ingest", next_command="train-generator")
 
 
 @app.command("train-codec")
@@ -151,7 +151,7 @@ def train_codec(
     """Train or import the autoencoder."""
     run = common.directory()
     flags = {"codec.kind": codec, "codec.weights": _path(weights), "codec.steps": steps, "codec.minutes": minutes}
-    bring_up_to_date(common, run, changed(common, run, flags), "codec", next_command="medsynth encode")
+    bring_up_to_date(common, run, changed(common, run, flags), "codec", next_command="encode")
 
 
 @app.command()
@@ -166,7 +166,7 @@ def encode(
     """Turn images into latents; trains the codec first if the run has none."""
     run = common.directory()
     flags = {"codec.kind": codec, "codec.weights": _path(weights)}
-    bring_up_to_date(common, run, changed(common, run, flags), "encode", next_command="medsynth train-generator")
+    bring_up_to_date(common, run, changed(common, run, flags), "encode", next_command="train-generator")
 
 
 @app.command("train-generator")
@@ -181,7 +181,7 @@ def train_generator(
     """Train the generator on the latents; makes codec and latents first if the run has none."""
     run = common.directory()
     flags = {"generator.kind": model, "generator.size": size, "generator.steps": steps, "generator.minutes": minutes}
-    bring_up_to_date(common, run, changed(common, run, flags), "generator", next_command="medsynth expand")
+    bring_up_to_date(common, run, changed(common, run, flags), "generator", next_command="expand")
 
 
 @app.command()
@@ -201,7 +201,7 @@ def expand(
         "generator.kind": model, "expand.factor": factor, "expand.guidance": guidance, "expand.sampler": sampler,
         "expand.sampling_steps": sampling_steps, "expand.updates": updates,
     }  # fmt: skip
-    bring_up_to_date(common, run, changed(common, run, flags), "expand", next_command="medsynth classify")
+    bring_up_to_date(common, run, changed(common, run, flags), "expand", next_command="classify")
 
 
 @app.command()
@@ -219,7 +219,7 @@ def classify(
     if folds is not None:
         plan.refuse_other_folds(run, folds)
     kinds = [name.strip() for name in arms.split(",")] if arms else []
-    bring_up_to_date(common, run, recipe, "classify", kinds=kinds, next_command="medsynth report")
+    bring_up_to_date(common, run, recipe, "classify", kinds=kinds, next_command="report")
 
 
 @app.command()
@@ -254,7 +254,7 @@ def status(common: Common) -> None:
             "kind": a.kind,
             "fold": a.fold,
             "state": plan.state_of(run, recipe, a),
-            "command": f"medsynth {plan.command_for(a)}",
+            "command": run.typed(plan.command_for(a)),
         }
         for a in plan.everything(run, recipe)
         if not common.fold or a.fold is None or a.fold in common.fold

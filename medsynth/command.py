@@ -2,7 +2,6 @@
 
 import json
 import os
-import shlex
 import sys
 import tempfile
 import traceback
@@ -66,7 +65,7 @@ def bring_up_to_date(
         show_forecast(common, run, forecast(common, run, recipe, stage, kinds))
         return
     outcomes = carry_out(common, run, recipe, stage, kinds)
-    show(common, run, outcomes, _here(common, next_command))
+    show(common, run, outcomes, run.typed(next_command) if next_command else "")
 
 
 def carry_out(
@@ -110,7 +109,7 @@ def run_chain(common: Common, recipe_name: str | None) -> None:
     if common.dry_run:
         show_forecast(common, run, foretold)
     elif common.fold:
-        show(common, run, outcomes, _here(common, "medsynth report"))
+        show(common, run, outcomes, run.typed("report"))
     else:
         show(common, run, outcomes, report=str((run.artifact("report").folder / "index.html").resolve()))
 
@@ -218,11 +217,6 @@ def ending(json_asked: Callable[[], bool]) -> Iterator[None]:
             f"the details are in {_diary(failure)}; the same command may go on from here",
         )
         sys.exit(1)
-
-
-def _here(common: Common, next_command: str) -> str:
-    """A command as it has to be typed here: with --run where this one had it."""
-    return f"{next_command} --run {shlex.quote(str(common.run))}" if next_command and common.run else next_command
 
 
 def _diary(failure: Exception) -> str:

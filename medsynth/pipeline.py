@@ -147,7 +147,7 @@ class _Step:
             elif state != "stale" or not self.stage.gathers:
                 raise MissingStep(
                     f"{self.stage.command} needs {need.name}, which is {state}",
-                    hint=f"medsynth {plan.command_for(need)}",
+                    hint=self.run.typed(plan.command_for(need)),
                 )
         return outcomes
 
@@ -222,7 +222,7 @@ def refuse_leaks(run: RunDirectory, inputs: list[Artifact], fold: int | None) ->
             raise Refused(
                 f"{artifact.name} was trained on other patients than the training patients of fold {fold}: "
                 "it may have seen patients that this fold tests",
-                hint=f"medsynth {plan.command_for(artifact)} --force",
+                hint=run.typed(f"{plan.command_for(artifact)} --force"),
             )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from medsynth import locks
+from medsynth import arms, locks
 from medsynth import recipe as recipes
 from medsynth.artifacts import cohort
 from medsynth.data import sources
@@ -48,7 +48,7 @@ def folds_of(run: RunDirectory, recipe: Recipe, asked: Iterable[int] | None = No
     """The folds of a run, or those asked for. Raises Refused for one that does not exist."""
     ingest = run.artifact("ingest")
     if not ingest.exists():
-        raise MissingStep("the run holds no images yet", hint=f"medsynth ingest {recipe.ingest.source or 'SOURCE'}")
+        raise MissingStep("the run holds no images yet", hint=run.typed(f"ingest {recipe.ingest.source or 'SOURCE'}"))
     count = cohort.load(ingest.folder).facts.folds
     chosen = sorted(set(asked)) if asked else list(range(count))
     for fold in chosen:
@@ -79,23 +79,11 @@ def arms_of(run: RunDirectory, recipe: Recipe, fold: int) -> list[str]:
     if not expanded:
         raise MissingStep(
             f"fold {fold} has no synthetic images to compare with",
-            hint="medsynth expand   (or, without them: medsynth classify --arms real,real+geometric)",
+            hint=f"{run.typed('expand')}   (or, without them: {run.typed('classify --arms real,real+geometric')})",
         )
     controls = [f"synthetic-only-{kind}" for kind in expanded if kind != recipe.generator.kind]
     own = ["synthetic-only"] if recipe.generator.kind in expanded else []
     return ["real", "real+geometric", *(f"real+{kind}" for kind in expanded), *own, *controls]
-
-
-def expansion_of(arm: str, recipe: Recipe) -> str | None:
-    """The generator whose images an arm trains on. Raises Refused for a word that is no arm."""
-    if arm in ("real", "real+geometric"):
-        return None
-    if arm == "synthetic-only":
-        return recipe.generator.kind
-    for prefix in ("real+", "synthetic-only-"):
-        if arm.startswith(prefix) and arm != prefix:
-            return arm.removeprefix(prefix)
-    raise Refused(f"there is no arm {arm!r}", hint="--arms real,real+geometric,real+geca,synthetic-only")
 
 
 def refuse_contradiction(run: RunDirectory, recipe: Recipe) -> None:
@@ -133,7 +121,7 @@ def needs_of(run: RunDirectory, recipe: Recipe, stage: Stage, fold: int | None, 
     kind_of = {"codec": codec, "encode": codec, "generator": kind, "expand": kind}
     if stage.name == "classify":
         assert kind is not None
-        kind_of["expand"] = expansion_of(kind, recipe)
+        kind_of["expand"] = arms.named(kind, recipe.generator.kind).generator
     found = [ingest] if "ingest" in stage.needs else []
     return found + [run.artifact(need, fold, kind_of[need]) for need in stage.needs if kind_of.get(need)]
 

@@ -9,6 +9,7 @@ RUN/fold-0/generator/geca/stage.json written last: a folder without it does not 
 import hashlib
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -119,6 +120,16 @@ class RunDirectory:
 
     def exists(self) -> bool:
         return (self.root / RECIPE).is_file()
+
+    def typed(self, words: str) -> str:
+        """`medsynth WORDS` as it has to be typed here: with --run, unless this is the run that is found without it."""
+        here = Path.cwd()
+        around = next((folder for folder in (here, *here.parents) if (folder / RECIPE).is_file()), None)
+        named = os.environ.get("MEDSYNTH_RUN")
+        found = Path(named) if named else around
+        if found is not None and found.resolve() == self.root.resolve():
+            return f"medsynth {words}"
+        return f"medsynth {words} --run {shlex.quote(str(self.root))}"
 
     def recipe_text(self) -> str:
         return (self.root / RECIPE).read_text(encoding="utf-8")

@@ -33,7 +33,7 @@ FLOORS = (
     {"learner", "order", "sections"},
     {"generators"},
     {"codecs", "nn"},
-    {"kinds", "rundir", "locks"},
+    {"kinds", "rundir", "locks", "arms"},
     {"artifacts"},
     {"errors", "shapes", "seeds", "draws", "settings", "distributed", "interrupt"},
 )

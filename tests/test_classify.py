@@ -8,7 +8,7 @@ import pytest
 import torch
 from arms import FACTS, LABELS, QUICK, SIZE, Runs, expand
 
-from medsynth import classifier
+from medsynth import arms, classifier
 from medsynth.artifacts import cohort, log, predictions, scores
 from medsynth.artifacts.cohort import Cohort
 from medsynth.data import images
@@ -259,7 +259,7 @@ def test_an_arm_without_its_expansion_says_which_step_is_missing(runs):
 @pytest.mark.parametrize("arm", ["reel", "", "synthetic", "geca"])
 def test_a_word_that_is_no_arm_is_named(runs, arm):
     with pytest.raises(BadUsage, match=f"no arm '{arm}'"):
-        classify.arm_named(arm)
+        arms.named(arm, "geca")
 
 
 def test_training_by_the_clock_is_refused_because_arms_could_not_be_compared(runs):

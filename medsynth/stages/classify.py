@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from medsynth import classifier, seeds
+from medsynth import arms, classifier, seeds
 from medsynth.artifacts import checkpoint, cohort, files, predictions, scores
 from medsynth.artifacts.cohort import Cohort, Sample
 from medsynth.artifacts.scores import Score
@@ -29,15 +29,6 @@ from medsynth.training import Fitted, Hooks, LossOf, Place, fit, foretell
 
 CALIBRATION_IMAGES = 256  # so many are enough to measure the means and deviations of the batch-norm layers
 PIXELS_AT_ONCE = 1 << 20  # in one pass of prediction
-
-
-@dataclass(frozen=True)
-class Arm:
-    """What is learned from."""
-
-    real: bool
-    synthetic: bool
-    geometric: bool = False  # images are turned, shifted, scaled and, where that is plausible, mirrored
 
 
 @dataclass(frozen=True)
@@ -108,20 +99,11 @@ def _check_comparable(job: Job) -> None:
         raise BadUsage("classify.batch_size = 1, but batch-norm needs 2", hint="--set classify.batch_size=32")
 
 
-def arm_named(name: str) -> Arm:
-    """real, real+geometric, real+GENERATOR, synthetic-only or synthetic-only-GENERATOR. Raises BadUsage."""
-    if name in ("real", "real+geometric"):
-        return Arm(real=True, synthetic=False, geometric=name != "real")
-    if name == "synthetic-only" or name.startswith(("synthetic-only-", "real+")):
-        return Arm(real=name.startswith("real+"), synthetic=True)
-    raise BadUsage(f"there is no arm {name!r}", hint="--arms real,real+geometric,real+geca,synthetic-only")
-
-
 def gather(job: Job, training: Cohort) -> Material:
     """What the job's arm learns from. Raises Refused for an expansion that would leak."""
-    arm = arm_named(str(job.kind))
+    arm = arms.named(str(job.kind), job.recipe.generator.kind)
     real = training.samples if arm.real else ()
-    samples = real + (synthetic_samples(job, training) if arm.synthetic else ())
+    samples = real + (synthetic_samples(job, training) if arm.generator else ())
     return Material(ImageSet(samples), labels_of(samples), len(real), arm.geometric, training.facts.mirror, job.device)
 
 
