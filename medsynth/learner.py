@@ -15,6 +15,10 @@ from medsynth.settings import Fitting
 class Learner:
     """What changes from step to step. `facts` are the plain numbers among it: step, seconds, rollbacks, best score."""
 
+    mean: dict[str, Tensor]
+    best: dict[str, Tensor]
+    facts: dict[str, Any]
+
     def __init__(self, model: nn.Module, settings: Fitting, device: str) -> None:
         self.model, self.decay, self.device = model.to(device), settings.ema, device
         trainable = [p for p in model.parameters() if p.requires_grad]
@@ -23,9 +27,15 @@ class Learner:
         )
         self.precision = precision(settings.precision, device)
         self.scaler = torch.amp.GradScaler(device, enabled=self.precision == torch.float16)
-        self.mean = _copied(model.state_dict())
-        self.best: dict[str, Tensor] = {}
-        self.facts: dict[str, Any] = {"step": 0, "seconds": 0.0, "rollbacks": 0, "score": None, "best_step": None}
+        self.first = _copied(model.state_dict())
+        self.restart()
+
+    def restart(self) -> None:
+        """Be as before the first step."""
+        self.model.load_state_dict(self.first)
+        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": {}})
+        self.mean, self.best = _copied(self.first), {}
+        self.facts = {"step": 0, "seconds": 0.0, "rollbacks": 0, "score": None, "best_step": None}
 
     @property
     def shown(self) -> dict[str, Tensor]:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from medsynth.errors import Refused
 
+LOOK_SECONDS = 0.5  # is_held takes a lock for a moment, to look
+
 
 @contextmanager
 def held(folder: Path, name: str) -> Iterator[None]:
@@ -22,7 +24,7 @@ def held(folder: Path, name: str) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     lock, holder = FileLock(_path(folder, name)), _path(folder, name).with_suffix(".json")
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=LOOK_SECONDS)
     except Timeout:
         raise Refused(
             f"{name} is being made by {_describe(holder)}", hint="wait for it, or stop it; then the same command"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from importlib import import_module, metadata
 from typing import Any
 
-from medsynth import distributed, locks, plan
+from medsynth import __version__, distributed, locks, plan
 from medsynth.artifacts import cohort
 from medsynth.errors import MissingStep, Refused
 from medsynth.job import Job, Progress, Result
@@ -124,12 +124,15 @@ class _Step:
     def bring_up_to_date(self) -> list[Outcome]:
         before = self._prepare()
         # The first process decides for all: another might look while the folder is being put in place.
+        fresh = self.world.is_first and not self.options.force and plan.is_current(self.run, self.recipe, self.artifact)
+        if self.world.agree(fresh):
+            return [*before, self._outcome("up to date")]
         id = self.world.agree(plan.asked_id(self.run, self.recipe, self.artifact) if self.world.is_first else None)
-        fresh = self.world.agree(self.artifact.exists() and self.artifact.id == id and not self.options.force)
-        if fresh:
-            record = self.artifact.record()
-            return [*before, Outcome(self.artifact, "up to date", record["summary"], tuple(record["notes"]))]
         return [*before, self._make(id)]
+
+    def _outcome(self, state: str) -> Outcome:
+        record = self.artifact.record()
+        return Outcome(self.artifact, state, record["summary"], tuple(record["notes"]))
 
     def _prepare(self) -> list[Outcome]:
         """Do on the way what this stage may do on the way; refuse what is missing otherwise."""
@@ -139,12 +142,14 @@ class _Step:
             state = self.world.agree(plan.state_of(self.run, self.recipe, need) if self.world.is_first else None)
             if state == "done":
                 continue
+            if state == "stale" and need.record()["inputs"].get("ingest") == self.run.artifact("ingest").made:
+                refuse_leaks(self.run, [need], self.fold)  # of the same images, and yet of other patients
             if need.stage in self.stage.prepares:
                 self.options.say(f"{self.stage.command} needs {need.name}, which is {state}: it is made first.")
                 options = replace(self.options, force=False)
                 step = _Step(self.run, self.recipe, stage, need.fold, need.kind, options, self.world)
                 outcomes += step.bring_up_to_date()
-            elif state != "stale" or not self.stage.gathers:
+            elif not self.stage.gathers or not need.exists():
                 raise MissingStep(
                     f"{self.stage.command} needs {need.name}, which is {state}",
                     hint=self.run.typed(plan.command_for(need)),
@@ -164,13 +169,18 @@ class _Step:
         self.world.wait()
         if not self.stage.parallel and not self.world.is_first:
             self.world.wait()
-            record = self.artifact.record()
-            return Outcome(self.artifact, "done", record["summary"], tuple(record["notes"]))
+            return self._outcome("done")
         with self._locked():
             return self._fill(id, inputs)
 
     def _fill(self, id: str, inputs: list[Artifact]) -> Outcome:
         scratch = self.artifact.scratch(id)
+        ready = self.artifact.is_ready(id) and not self.options.force
+        if self.world.agree(ready) if self.stage.parallel else ready:
+            if self.world.is_first:
+                self.artifact.put_in_place(id)
+            self.world.wait()
+            return self._outcome("done")
         scratch.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
         job = Job(
@@ -212,15 +222,15 @@ class _Step:
 
 
 def refuse_leaks(run: RunDirectory, inputs: list[Artifact], fold: int | None) -> None:
-    """Raise Refused if an input was trained on anything but the fold's training patients."""
+    """Raise Refused if an input does not say that it was trained on the fold's training patients and on nobody else."""
     if fold is None:
         return
     allowed = cohort.load(run.artifact("ingest").folder).training(fold).patients_hash()
     for artifact in inputs:
         seen = artifact.record()["trained_on"]
-        if artifact.stage != "ingest" and seen is not None and seen != allowed:
+        if artifact.stage != "ingest" and seen != allowed:
             raise Refused(
-                f"{artifact.name} was trained on other patients than the training patients of fold {fold}: "
+                f"{artifact.name} does not carry the mark of the training patients of fold {fold}: "
                 "it may have seen patients that this fold tests",
                 hint=run.typed(f"{plan.command_for(artifact)} --force"),
             )
@@ -228,8 +238,8 @@ def refuse_leaks(run: RunDirectory, inputs: list[Artifact], fold: int | None) ->
 
 def versions() -> dict[str, str]:
     """What everything ran with."""
-    found = {"python": platform.python_version()}
-    for name in ("medsynth", "torch", "diffusers", "timm", "scikit-learn", "numpy", "pillow"):
+    found = {"python": platform.python_version(), "medsynth": __version__}
+    for name in ("torch", "diffusers", "timm", "scikit-learn", "numpy", "pillow"):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

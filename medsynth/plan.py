@@ -165,11 +165,14 @@ def state_of(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> str:
     if locks.is_held(run.locks(), artifact.name):
         return "running"
     if artifact.exists():
-        return "done" if _is_current(run, recipe, artifact) else "stale"
+        return "done" if is_current(run, recipe, artifact) else "stale"
     return "unfinished" if artifact.unfinished() else "missing"
 
 
-def _is_current(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> bool:
+def is_current(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> bool:
+    """Whether an artifact is what the recipe asks for, made from what its inputs are now."""
+    if not artifact.exists():
+        return False
     if artifact.stage == "ingest" and not Path(recipe.ingest.source).exists():
         return True  # the images were copied in: a run may be moved away from their source
     needs = needs_of(run, recipe, BY_NAME[artifact.stage], artifact.fold, artifact.kind)
@@ -189,6 +192,8 @@ def why_stale(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> str:
         for a in needs
         if a.exists() and record["inputs"].get(a.folder.relative_to(run.root).as_posix()) != a.made
     ]
+    if not changes and not is_current(run, recipe, artifact):
+        changes = ["its source changed"]
     return ", ".join(changes) or "it was asked for"
 
 

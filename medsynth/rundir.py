@@ -43,7 +43,13 @@ class Artifact:
         return (self.folder / RECORD).is_file()
 
     def record(self) -> dict[str, Any]:
-        return files.read_json(self.folder / RECORD)
+        """What is known of it. Raises BadData for a record that cannot be read."""
+        try:
+            return files.read_json(self.folder / RECORD)
+        except ValueError as error:
+            raise BadData(
+                f"{self.folder / RECORD} is damaged: {error}", hint="remove its folder; the command makes it again"
+            ) from error
 
     @property
     def id(self) -> str:
@@ -71,10 +77,21 @@ class Artifact:
     def publish(self, id: str, record: dict[str, Any]) -> None:
         """Turn the scratch folder into the artifact: its record last, then one rename."""
         scratch = self.scratch(id)
+        for left in list(scratch.rglob(".*")):  # of files that a killed process was writing
+            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
         outputs = {name: files.sha256(scratch / name) for name in _contents(scratch)}
         answer = fingerprint(id, {k: v for k, v in outputs.items() if k != LOG_FILE})
         kept = {name: digest for name, digest in outputs.items() if "/" not in name}
         files.write_json(scratch / RECORD, {"id": id, "made": answer, **record, "outputs": kept})
+        self.put_in_place(id)
+
+    def is_ready(self, id: str) -> bool:
+        """Whether an attempt came as far as its record, and lacks the rename."""
+        return (self.scratch(id) / RECORD).is_file()
+
+    def put_in_place(self, id: str) -> None:
+        """Let a scratch folder with a record be the artifact."""
+        scratch = self.scratch(id)
         old = self.folder.with_name(f".{self.folder.name}.old")
         shutil.rmtree(old, ignore_errors=True)
         if self.folder.exists():

@@ -215,14 +215,11 @@ class _Run:
             self.learner.save(self.place.folder)
 
     def _begin(self) -> None:
-        """From where an earlier attempt stood, else from the start, which is saved so that there is a way back."""
-        found = self.learner.load(self.place.folder)
+        """From where an earlier attempt stood, if there was one."""
+        self.learner.load(self.place.folder)
         self.place.world.wait()  # nobody writes before everybody has read
         if self.place.world.is_first:
             log.rewind(self.place.folder, self.facts["step"])
-        if not found:
-            self._save()
-        self.place.world.wait()
         self.progress = self._progress()
 
     def _go_back(self) -> None:
@@ -233,8 +230,8 @@ class _Run:
                 f"{self.place.name}: the loss is not a number again and again (step {step})",
                 hint=f"a lower learning rate ({self.settings.learning_rate / 4:g}), or precision=fp32, by --set",
             )
-        found = self.learner.load(self.place.folder)
-        assert found, "a state is saved before the first step"
+        if not self.learner.load(self.place.folder):
+            self.learner.restart()
         self.facts["rollbacks"] = rollbacks
         self.losses.clear()
         self.progress = self._progress()

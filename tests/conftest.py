@@ -18,6 +18,7 @@ from medsynth.rundir import RunDirectory
 
 torch.set_num_threads(1)
 
+LARGE = 10_000_000  # bytes
 LABELS = "haemorrhages,exudates"
 
 # A whole chain in seconds on one thread.
@@ -74,6 +75,11 @@ def expanded(finished: RunDirectory, tmp_path: Path) -> RunDirectory:
 
 
 def copied(run: RunDirectory, root: Path) -> RunDirectory:
-    """The same run in another place."""
-    shutil.copytree(run.root, root)
+    """The same run in another place. Large files are shared with it: they are replaced, never written into."""
+
+    def copy(source: str, target: str) -> None:
+        large = os.stat(source).st_size > LARGE
+        os.link(source, target) if large else shutil.copy2(source, target)
+
+    shutil.copytree(run.root, root, copy_function=copy)
     return RunDirectory(root)

@@ -291,6 +291,14 @@ def test_training_goes_back_to_the_last_good_state_and_says_so(tmp_path: Path) -
     assert rates == pytest.approx([1e-2] * 6 + [0.5e-2] * 6)
 
 
+def test_without_a_checkpoint_training_goes_back_to_the_start(tmp_path: Path) -> None:
+    model, fitted = toy.train(tmp_path, from_step(3, not_a_number), checkpoint_seconds=1e9)
+    assert (fitted.steps, fitted.rollbacks) == (toy.STEPS, 1)
+    assert all(value.isfinite().all() for value in model.state_dict().values())
+    steps = [entry["step"] for entry in log.load(tmp_path)]
+    assert steps == [0, *range(1, toy.STEPS + 1)]  # what happened, then every step
+
+
 def test_after_going_back_other_random_numbers_are_tried(tmp_path: Path) -> None:
     draws_of: list[Tensor] = []
 

@@ -111,12 +111,18 @@ def save(folder: Path, cohort: Cohort) -> None:
 
 
 def load(folder: Path) -> Cohort:
-    """Read a cohort back. Raises BadData where the manifest leaks between folds."""
-    known = files.read_json(folder / FACTS)
-    known["selection"] = {fold: tuple(patients) for fold, patients in known["selection"].items()}
-    facts = Facts(**known | {name: tuple(known[name]) for name in ("labels", "notes")})
-    with (folder / MANIFEST).open(newline="", encoding="utf-8") as file:
-        samples = tuple(_sample(folder, row, facts.labels) for row in csv.DictReader(file))
+    """Read a cohort back. Raises BadData where the manifest leaks between folds, or cannot be understood."""
+    try:
+        known = files.read_json(folder / FACTS)
+        known["selection"] = {fold: tuple(patients) for fold, patients in known["selection"].items()}
+        facts = Facts(**known | {name: tuple(known[name]) for name in ("labels", "notes")})
+        with (folder / MANIFEST).open(newline="", encoding="utf-8") as file:
+            samples = tuple(_sample(folder, row, facts.labels) for row in csv.DictReader(file))
+    except (ValueError, KeyError, TypeError) as error:
+        what = f"{type(error).__name__} {error}"
+        raise BadData(
+            f"the cohort in {folder} is damaged: {what}", hint="the command of its step with --force"
+        ) from error
     check(samples)
     return Cohort(facts, samples)
 

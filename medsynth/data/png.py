@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from medsynth.errors import BadData
+
 
 def encode(pixels: np.ndarray) -> bytes:
     """A PNG without any metadata, of 1 or 3 channels."""
@@ -15,7 +17,10 @@ def encode(pixels: np.ndarray) -> bytes:
 
 
 def read(path: Path) -> np.ndarray:
-    """The pixels of a file that was encoded here."""
-    with Image.open(path, formats=["PNG"]) as picture:
-        pixels = np.asarray(picture)
+    """The pixels of a file that was encoded here. Raises BadData for one that is damaged or gone."""
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            pixels = np.asarray(picture)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise BadData(f"{path} cannot be read", hint="make it again: the command of its step with --force") from error
     return pixels[..., None] if pixels.ndim == 2 else pixels

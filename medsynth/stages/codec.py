@@ -37,11 +37,11 @@ def run(job: Job) -> Result:
         loss = _loss(job, model, pixels, everyone.facts.mirror)
         fitted = fit(model, loss, items=len(pixels), settings=job.settings, place=_place(job), hooks=hooks)
     if job.world.is_first:
-        checkpoint.remove(job.out)
         _measure(model, pixels, job)
         codecs.save(job.out, model, job.settings, Picture(everyone.facts.channels, everyone.facts.image_size))
         scores.save(job.out, _errors(model, held_out, job))
         _preview(job, "held-out", model, held_out)
+        checkpoint.remove(job.out)  # last: until here a killed process may go on from it
     job.world.wait()
     return _result(job, model, training, fitted)
 

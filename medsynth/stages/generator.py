@@ -34,8 +34,8 @@ def run(job: Job) -> Result:
         hooks=hooks,
     )
     if job.world.is_first:
-        checkpoint.remove(job.out)
         generators.save(job.out, model, job.settings, code=material.codec.code, labels=material.labels.shape[1])
+        checkpoint.remove(job.out)
     job.world.wait()
     summary = {
         "kind": job.kind,

@@ -1,0 +1,17 @@
+"""Settings of the toy generator."""
+
+from typing import Literal
+
+from medsynth.settings import Fitting, Positive
+
+
+class Config(Fitting):
+    """Settings of the toy generator."""
+
+    kind: Literal["toy"] = "toy"
+    """A mean for each label, and noise."""
+    codec: str | None = None
+    """Codec whose latents are learnt; left out: the run's codec.kind."""
+
+    steps: Positive = 2
+    batch_size: Positive = 4
