@@ -43,7 +43,11 @@ def changed(common: Common, run: RunDirectory, flags: dict[str, Any]) -> Recipe:
 
     Raises Refused for what contradicts the images that the run holds.
     """
-    words = [f"{key}={_toml(value)}" for key, value in flags.items() if value is not None]
+    given = {key: value for key, value in flags.items() if value is not None}
+    words = [f"{key}={_toml(value)}" for key, value in given.items()]
+    for key in given:  # steps and minutes both say how long: what was typed now counts
+        minutes = f"{key.removesuffix('.steps')}.minutes"
+        words += [f"{minutes}="] if key.endswith(".steps") and minutes not in given else []
     text = run.recipe_text() if run.exists() else ""
     recipe = recipes.parse(text, [*words, *common.changes])
     if run.exists():
