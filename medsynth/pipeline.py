@@ -1,6 +1,7 @@
 """Doing a stage: are its inputs there, is it up to date, would it leak; then run it and put the result in place."""
 
 import platform
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -124,11 +125,14 @@ class _Step:
     def bring_up_to_date(self) -> list[Outcome]:
         before = self._prepare()
         # The first process decides for all: another might look while the folder is being put in place.
-        fresh = self.world.is_first and not self.options.force and plan.is_current(self.run, self.recipe, self.artifact)
+        fresh = self.world.is_first and not self.options.force and self._is_current()
         if self.world.agree(fresh):
             return [*before, self._outcome("up to date")]
         id = self.world.agree(plan.asked_id(self.run, self.recipe, self.artifact) if self.world.is_first else None)
         return [*before, self._make(id)]
+
+    def _is_current(self) -> bool:
+        return plan.is_current(self.run, self.recipe, self.artifact)
 
     def _outcome(self, state: str) -> Outcome:
         record = self.artifact.record()
@@ -160,7 +164,7 @@ class _Step:
         inputs = plan.needs_of(self.run, self.recipe, self.stage, self.fold, self.kind)
         if self.world.is_first:
             for artifact in inputs:
-                artifact.verify()
+                artifact.verify(hint=self.run.typed(f"{plan.command_for(artifact)} --force"))
             refuse_leaks(self.run, inputs, self.fold)
             if self.artifact.exists():
                 self.options.say(
@@ -171,6 +175,11 @@ class _Step:
             self.world.wait()
             return self._outcome("done")
         with self._locked():
+            # Another process may have made it between the look and the lock.
+            made = self.world.is_first and not self.options.force and self._is_current()
+            if self.world.agree(made) if self.stage.parallel else made:
+                self.world.wait()
+                return self._outcome("up to date")
             return self._fill(id, inputs)
 
     def _fill(self, id: str, inputs: list[Artifact]) -> Outcome:
@@ -181,6 +190,10 @@ class _Step:
                 self.artifact.put_in_place(id)
             self.world.wait()
             return self._outcome("done")
+        if self.options.force and self.world.is_first:
+            shutil.rmtree(scratch, ignore_errors=True)
+        if self.stage.parallel:
+            self.world.wait()
         scratch.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
         job = Job(
@@ -189,8 +202,8 @@ class _Step:
             world=self.world if self.stage.parallel else distributed.World(),
             settings=self.recipe.settings(self.stage.name, self.kind),
         )  # fmt: skip
-        with threads(self.options.threads, self.stage):
-            result: Result = import_module(f"medsynth.stages.{self.stage.name}").run(job)
+        limit_threads(self.options.threads, self.stage)
+        result: Result = import_module(f"medsynth.stages.{self.stage.name}").run(job)
         if self.stage.parallel:
             self.world.wait()
         if self.world.is_first:
@@ -227,7 +240,7 @@ def refuse_leaks(run: RunDirectory, inputs: list[Artifact], fold: int | None) ->
         return
     allowed = cohort.load(run.artifact("ingest").folder).training(fold).patients_hash()
     for artifact in inputs:
-        seen = artifact.record()["trained_on"]
+        seen = artifact.record().get("trained_on")
         if artifact.stage != "ingest" and seen != allowed:
             raise Refused(
                 f"{artifact.name} does not carry the mark of the training patients of fold {fold}: "
@@ -247,11 +260,9 @@ def versions() -> dict[str, str]:
     return found
 
 
-@contextmanager
-def threads(count: int | None, stage: Stage) -> Iterator[None]:
-    """Limit the threads of tensor products. The stages without tensors never load torch."""
+def limit_threads(count: int | None, stage: Stage) -> None:
+    """Limit the threads of tensor products for the rest of the command. The stages without tensors never load torch."""
     if count is not None and stage.name not in ("ingest", "report"):
         import torch
 
         torch.set_num_threads(count)
-    yield

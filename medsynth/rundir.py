@@ -11,7 +11,6 @@ import json
 import os
 import shlex
 import shutil
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,10 +78,9 @@ class Artifact:
         scratch = self.scratch(id)
         for left in list(scratch.rglob(".*")):  # of files that a killed process was writing
             shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
-        outputs = {name: files.sha256(scratch / name) for name in _contents(scratch)}
-        answer = fingerprint(id, {k: v for k, v in outputs.items() if k != LOG_FILE})
-        kept = {name: digest for name, digest in outputs.items() if "/" not in name}
-        files.write_json(scratch / RECORD, {"id": id, "made": answer, **record, "outputs": kept})
+        outputs = _digests(scratch)
+        answer = fingerprint(id, {name: digest for name, digest in outputs.items() if name != LOG_FILE})
+        files.write_json(scratch / RECORD, {"id": id, "made": answer, **record, "outputs": outputs})
         self.put_in_place(id)
 
     def is_ready(self, id: str) -> bool:
@@ -101,13 +99,13 @@ class Artifact:
         for left in [old, *self.unfinished()]:
             shutil.rmtree(left, ignore_errors=True)
 
-    def verify(self) -> None:
-        """Raise BadData if a file that the stage recorded was changed or lost since."""
+    def verify(self, hint: str) -> None:
+        """Raise BadData if what the stage wrote was changed or lost since, or something was added to its folders."""
+        now = _digests(self.folder)
         for name, digest in self.record().get("outputs", {}).items():
-            path = self.folder / name
-            if name != LOG_FILE and (not path.is_file() or files.sha256(path) != digest):
+            if name != LOG_FILE and now.get(name) != digest:
                 raise BadData(
-                    f"{path} is not the file that {self.name} wrote",
+                    f"{self.folder}/{name} is not what {self.name} wrote",
                     hint="make it again: the same command with --force",
                 )
 
@@ -119,13 +117,19 @@ class RunDirectory:
     root: Path
 
     @classmethod
+    def named(cls, asked: Path | None) -> "RunDirectory | None":
+        """The run that the command names, else MEDSYNTH_RUN; it need not be there yet."""
+        name = asked or os.environ.get("MEDSYNTH_RUN")
+        return cls(Path(name)) if name else None
+
+    @classmethod
     def find(cls, asked: Path | None) -> "RunDirectory":
         """The run that was named, else MEDSYNTH_RUN, else the one that holds the current directory."""
-        named = asked or (Path(os.environ["MEDSYNTH_RUN"]) if os.environ.get("MEDSYNTH_RUN") else None)
+        named = cls.named(asked)
         if named is not None:
-            if not (named / RECIPE).is_file():
-                raise BadUsage(f"{named} is not a run directory", hint=f"medsynth ingest SOURCE --run {named}")
-            return cls(named)
+            if not named.exists():
+                raise BadUsage(f"{named.root} is not a run directory", hint=named.typed("ingest SOURCE"))
+            return named
         here = Path.cwd()
         for folder in (here, *here.parents):
             if (folder / RECIPE).is_file():
@@ -142,8 +146,8 @@ class RunDirectory:
         """`medsynth WORDS` as it has to be typed here: with --run, unless this is the run that is found without it."""
         here = Path.cwd()
         around = next((folder for folder in (here, *here.parents) if (folder / RECIPE).is_file()), None)
-        named = os.environ.get("MEDSYNTH_RUN")
-        found = Path(named) if named else around
+        named = RunDirectory.named(None)
+        found = named.root if named else around
         if found is not None and found.resolve() == self.root.resolve():
             return f"medsynth {words}"
         return f"medsynth {words} --run {shlex.quote(str(self.root))}"
@@ -173,8 +177,28 @@ def fingerprint(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
-def _contents(folder: Path) -> Iterable[str]:
+def _by_entry(digests: dict[str, str]) -> dict[str, str]:
+    """One digest for each file in a folder and for each folder in it: thousands of images need not be listed."""
+    inside: dict[str, dict[str, str]] = {}
+    for name, digest in digests.items():
+        entry, _, rest = name.partition("/")
+        inside.setdefault(entry, {})[rest] = digest
+    return {
+        entry: parts[""] if "" in parts else hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        for entry, parts in inside.items()
+    }
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """A hash for each file of a folder, and one for each folder in it, of all that is below: `images/`, say."""
+    digests: dict[str, str] = {}
+    below: dict[str, list[tuple[str, str]]] = {}
     for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder)
-        if path.is_file() and not any(part.startswith(".") for part in name.parts) and name.parts[0] not in UNHASHED:
-            yield name.as_posix()
+        parts = path.relative_to(folder).parts
+        if not path.is_file() or any(part.startswith(".") for part in parts) or parts[0] in (RECORD, *UNHASHED):
+            continue
+        if len(parts) == 1:
+            digests[parts[0]] = files.sha256(path)
+        else:
+            below.setdefault(f"{parts[0]}/", []).append(("/".join(parts), files.sha256(path)))
+    return digests | {name: fingerprint(found) for name, found in below.items()}
