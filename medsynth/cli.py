@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ import typer
 from medsynth import __version__, command, console, plan
 from medsynth import recipe as recipes
 from medsynth.command import Common, bring_up_to_date, changed, show
-from medsynth.errors import BadUsage, Refused
+from medsynth.errors import Refused
 from medsynth.rundir import RunDirectory
 
 app = typer.Typer(
@@ -123,8 +122,7 @@ def ingest(
     allow_bad: Annotated[int | None, typer.Option(help="How many images may be unreadable.")] = None,
 ) -> None:
     """Read and check the images, deal patients to folds."""
-    named = common.run or (Path(os.environ["MEDSYNTH_RUN"]) if os.environ.get("MEDSYNTH_RUN") else None)
-    run = RunDirectory(named) if named else common.directory()
+    run = RunDirectory.named(common.run) or common.directory()
     flags = {
         "source": str(source.resolve()) if source else None, "image": image, "patient": patient, "eye": eye,
         "mask": mask, "label": label, "labels": tuple(name.strip() for name in labels.split(",")) if labels else None,
@@ -132,8 +130,6 @@ def ingest(
         "every_image_is_a_patient": every_image_is_a_patient or None,
     }  # fmt: skip
     recipe = changed(common, run, {f"ingest.{key}": value for key, value in flags.items()})
-    if not recipe.ingest.source:
-        raise BadUsage("no source was named", hint="medsynth ingest labels.csv --run DIR")
     bring_up_to_date(common, run, recipe, "ingest", next_command="train-generator")
 
 
@@ -254,7 +250,7 @@ def status(common: Common) -> None:
             "kind": a.kind,
             "fold": a.fold,
             "state": plan.state_of(run, recipe, a),
-            "command": run.typed(plan.command_for(a)),
+            "command": run.typed(plan.command_for(a, "" if recipe.ingest.source else "SOURCE")),
         }
         for a in plan.everything(run, recipe)
         if not common.fold or a.fold is None or a.fold in common.fold

@@ -38,16 +38,24 @@ class Common:
         return RunDirectory.find(self.run)
 
 
+# Settings that say the same thing in two ways: the one that is typed now empties the other.
+RIVALS = (("steps", "minutes"), ("label", "labels"), ("patient", "every_image_is_a_patient"))
+
+
 def changed(common: Common, run: RunDirectory, flags: dict[str, Any]) -> Recipe:
     """The run's recipe (the default one for a run that is not there yet) with this command's flags and --set in it.
 
     Raises Refused for what contradicts the images that the run holds.
     """
     given = {key: value for key, value in flags.items() if value is not None}
-    words = [f"{key}={_toml(value)}" for key, value in given.items()]
-    for key in given:  # steps and minutes both say how long: what was typed now counts
-        minutes = f"{key.removesuffix('.steps')}.minutes"
-        words += [f"{minutes}="] if key.endswith(".steps") and minutes not in given else []
+    words = [f"{key}={recipes.toml_value(value)}" for key, value in given.items()]
+    for key in given:
+        section, _, name = key.rpartition(".")
+        for rival in (f"{section}.{other}" for pair in RIVALS if name in pair for other in pair if other != name):
+            if rival in given:
+                typed = " and ".join(f"--{k.rpartition('.')[2].replace('_', '-')}" for k in (key, rival))
+                raise BadUsage(f"{typed} contradict each other", hint="leave one of them out")
+            words.append(f"{rival}=")
     text = run.recipe_text() if run.exists() else ""
     recipe = recipes.parse(text, [*words, *common.changes])
     if run.exists():
@@ -76,6 +84,10 @@ def carry_out(
     common: Common, run: RunDirectory, recipe: Recipe, stage: str, kinds: list[str] | None = None
 ) -> list[Outcome]:
     """Do what is not up to date, with progress on stderr. The recipe is kept as soon as it cannot be wrong any more."""
+    if stage == "ingest" and not recipe.ingest.source:
+        raise BadUsage("no source of images was named", hint=run.typed("ingest labels.csv"))
+    if run.exists():
+        plan.refuse_contradiction(run, recipe)
     text = recipes.dump(recipe)
     first = distributed.world().is_first
     if first and stage != "ingest" and text != run.recipe_text():
@@ -91,15 +103,15 @@ def carry_out(
 
 def run_chain(common: Common, recipe_name: str | None) -> None:
     """Every stage in order, for every kind that the recipe names."""
-    run = RunDirectory(common.run) if recipe_name and common.run else common.directory()
     if recipe_name:
+        run = RunDirectory.named(common.run) or common.directory()
         asked = recipes.load(recipes.locate(recipe_name), [*common.changes])
-        if run.exists():
-            plan.refuse_contradiction(run, asked)
     else:
+        run = common.directory()
         asked = changed(common, run, {})
-    source = Path(asked.ingest.source)
-    asked = replace(asked, ingest=asked.ingest.model_copy(update={"source": str(source.resolve())}))
+    if asked.ingest.source:
+        source = str(Path(asked.ingest.source).resolve())
+        asked = replace(asked, ingest=asked.ingest.model_copy(update={"source": source}))
     outcomes: list[Outcome] = []
     foretold: list[dict[str, Any]] = []
     for stage in plan.STAGES:
@@ -229,7 +241,3 @@ def _diary(failure: Exception) -> str:
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write("".join(traceback.format_exception(failure)))
     return name
-
-
-def _toml(value: Any) -> str:
-    return json.dumps(list(value) if isinstance(value, tuple) else value)

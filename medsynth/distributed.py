@@ -3,6 +3,7 @@
 Nothing is launched here: rank and world size are read from the environment that torchrun sets.
 """
 
+import atexit
 import json
 import os
 from collections.abc import Iterator
@@ -68,7 +69,7 @@ def world() -> World:
 
 @contextmanager
 def joined(device: str) -> Iterator[World]:
-    """Join the other processes, if there are any, for as long as the block runs."""
+    """Join the other processes, if there are any. Once joined they stay so: a group cannot be joined a second time."""
     here = world()
     if here.size == 1:
         yield here
@@ -76,15 +77,16 @@ def joined(device: str) -> Iterator[World]:
     import torch
     from torch import distributed
 
+    if distributed.is_initialized():
+        yield here
+        return
     if device == "cuda":
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
     backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
     # Ranks other than the first wait while it does what is not shared, which may take hours.
     distributed.init_process_group(backend, timeout=timedelta(days=7))
-    try:
-        yield here
-    finally:
-        distributed.destroy_process_group()
+    atexit.register(distributed.destroy_process_group)
+    yield here
 
 
 def _control() -> Any:

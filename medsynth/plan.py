@@ -4,6 +4,7 @@ A stage has one name. It is the module in `stages/`, the section of the recipe, 
 before the two that train a model, the command.
 """
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,8 @@ def folds_of(run: RunDirectory, recipe: Recipe, asked: Iterable[int] | None = No
     """The folds of a run, or those asked for. Raises Refused for one that does not exist."""
     ingest = run.artifact("ingest")
     if not ingest.exists():
-        raise MissingStep("the run holds no images yet", hint=run.typed(f"ingest {recipe.ingest.source or 'SOURCE'}"))
+        source = shlex.quote(recipe.ingest.source or "SOURCE")
+        raise MissingStep("the run holds no images yet", hint=run.typed(f"ingest {source}"))
     count = cohort.load(ingest.folder).facts.folds
     chosen = sorted(set(asked)) if asked else list(range(count))
     for fold in chosen:
@@ -79,7 +81,7 @@ def arms_of(run: RunDirectory, recipe: Recipe, fold: int) -> list[str]:
     if not expanded:
         raise MissingStep(
             f"fold {fold} has no synthetic images to compare with",
-            hint=f"{run.typed('expand')}   (or, without them: {run.typed('classify --arms real,real+geometric')})",
+            hint=f"{run.typed('expand')}; or, without them, {run.typed('classify --arms real,real+geometric')}",
         )
     controls = [f"synthetic-only-{kind}" for kind in expanded if kind != recipe.generator.kind]
     own = ["synthetic-only"] if recipe.generator.kind in expanded else []
@@ -162,10 +164,12 @@ def asked_id(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> str:
 
 def state_of(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> str:
     """ "running", "done", "stale" (made by other settings or from other inputs), "unfinished" or "missing"."""
+    if is_current(run, recipe, artifact):
+        return "done"
     if locks.is_held(run.locks(), artifact.name):
         return "running"
     if artifact.exists():
-        return "done" if is_current(run, recipe, artifact) else "stale"
+        return "stale"
     return "unfinished" if artifact.unfinished() else "missing"
 
 
@@ -197,10 +201,12 @@ def why_stale(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> str:
     return ", ".join(changes) or "it was asked for"
 
 
-def command_for(artifact: Artifact) -> str:
-    """The command that makes an artifact."""
+def command_for(artifact: Artifact, source: str = "") -> str:
+    """The command that makes an artifact; `source` where the run does not know its own."""
     stage = BY_NAME[artifact.stage]
     words = [stage.command]
+    if stage.name == "ingest" and source:
+        words.append(shlex.quote(source))
     if artifact.kind and stage.name in ("codec", "encode"):
         words += ["--codec", artifact.kind]
     if artifact.kind and stage.name in ("generator", "expand"):

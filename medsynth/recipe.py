@@ -128,7 +128,7 @@ def dump(recipe: Recipe) -> str:
     for name in ("ingest", "codec", "generator", "expand", "classify"):
         value = getattr(recipe, name)
         if isinstance(value, Chosen):
-            lines += ["", f"[{name}]", f"kind = {_toml(value.kind)}"]
+            lines += ["", f"[{name}]", f"kind = {toml_value(value.kind)}"]
             for kind in value.settings:
                 lines += _table(f"{name}.{kind}", value.settings[kind])
         else:
@@ -214,11 +214,12 @@ def _table(name: str, settings: BaseModel) -> list[str]:
         value = getattr(settings, key)
         meaning = info.description or Fitting.model_fields[key].description or ""
         lines.append(f"# {' '.join(meaning.split())}")
-        lines.append(f"# {key} =" if value is None else f"{key} = {_toml(value)}")
+        lines.append(f"# {key} =" if value is None else f"{key} = {toml_value(value)}")
     return lines
 
 
-def _toml(value: Any) -> str:
+def toml_value(value: Any) -> str:
+    """A value as TOML writes it."""
     if isinstance(value, tuple):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
+        return "[" + ", ".join(toml_value(item) for item in value) + "]"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
