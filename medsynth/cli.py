@@ -271,5 +271,7 @@ def _path(path: Path | None) -> str | None:
 
 def run() -> None:
     """Run the command line; every bad ending is a sentence and an exit code."""
-    with command.ending(lambda: "--json" in sys.argv):
-        app(prog_name="medsynth")
+    json_asked = "--json" in sys.argv
+    with command.ending(json_asked):
+        # On its own, Typer prints what it does not understand; with --json that, too, has to be an object.
+        sys.exit(app(prog_name="medsynth", standalone_mode=not json_asked))

@@ -1,15 +1,16 @@
 """What every command has in common: which run, which folds, how it reports, how it ends."""
 
+import errno
 import json
 import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from medsynth import console, distributed, interrupt, pipeline, plan
 from medsynth import recipe as recipes
@@ -176,6 +177,10 @@ def show(common: Common, run: RunDirectory, outcomes: list[Outcome], next_comman
         return
     for o in outcomes:
         console.outcome(o.artifact.name, o.state, o.summary)
+        if common.verbose:
+            record = o.artifact.record()
+            marks = f"id {record['id']}, made {record['made']}, {record['seconds']} s"
+            console.say(f"  {o.artifact.folder}: {marks}, from {record['inputs']}")
     if not common.quiet:
         for name, value in more.items():
             console.say(f"{name}: {value}")
@@ -204,35 +209,39 @@ def device(asked: str, stage: str) -> str:
     return "cpu"
 
 
+STOPPED = "the same command: what was done is kept, and it goes on from there"
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+
+
 @contextmanager
-def ending(json_asked: Callable[[], bool]) -> Iterator[None]:
+def ending(json_asked: bool) -> Iterator[None]:
     """Turn every way a command can end badly into a sentence and an exit code. No traceback reaches the terminal."""
     try:
         with interrupt.listening():
             yield
     except MedsynthError as failure:
-        if json_asked():
-            print_json({"error": str(failure), "hint": failure.hint, "exit_code": failure.exit_code})
-        console.error(str(failure), failure.hint)
-        sys.exit(failure.exit_code)
+        _end(json_asked, str(failure), failure.hint, failure.exit_code)
     except interrupt.Interrupted as stop:
-        console.say("stopped; what was done is kept. The same command goes on from here.")
-        sys.exit(stop.exit_code)
+        _end(
+            json_asked, "stopped", "the same command: what was done is kept, and it goes on from there", stop.exit_code
+        )
     except KeyboardInterrupt:
-        console.say("stopped. The same command goes on from here.")
-        sys.exit(130)
-    except OSError as failure:
-        console.error(
-            f"{failure.strerror or failure}: {failure.filename or 'a file of the run'}",
-            "free or unlock the disk, then the same command",
-        )
-        sys.exit(1)
+        _end(json_asked, "stopped", STOPPED, 130)
     except Exception as failure:
-        console.error(
-            f"unexpected: {type(failure).__name__}",
-            f"the details are in {_diary(failure)}; the same command may go on from here",
-        )
-        sys.exit(1)
+        if isinstance(failure, OSError) and failure.errno in DISK:
+            where = failure.filename or "a file of the run"
+            _end(json_asked, f"{where}: {failure.strerror}", "free or unlock the disk, then the same command", 1)
+        if hasattr(failure, "format_message") and hasattr(failure, "exit_code"):  # the command line was not understood
+            _end(json_asked, failure.format_message(), "medsynth --help", failure.exit_code)
+        hint = f"the details are in {_diary(failure)}; the same command may go on from here"
+        _end(json_asked, f"unexpected: {type(failure).__name__}", hint, 1)
+
+
+def _end(json_asked: bool, message: str, hint: str, code: int) -> NoReturn:
+    if json_asked:
+        print_json({"error": message, "hint": hint, "exit_code": code})
+    console.error(message, hint)
+    sys.exit(code)
 
 
 def _diary(failure: Exception) -> str:

@@ -1,13 +1,15 @@
 """The whole chain on a cohort that is drawn on the spot: what a newcomer runs first."""
 
 import os
-import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean
+from subprocess import DEVNULL, PIPE, Popen
+from threading import Thread
 
-from medsynth import command, console, interrupt
+from medsynth import command, console, interrupt, plan
 from medsynth import recipe as recipes
 from medsynth.artifacts import scores
 from medsynth.command import Common
@@ -17,6 +19,7 @@ from medsynth.rundir import RunDirectory
 RECIPE = "demo"
 HERE = Path("medsynth-demo")
 PATIENTS, PIXELS = 60, 96
+MINUTES, MEGABYTES = 6, 750  # about, on two cores; the weights of eight classifiers are most of it
 
 
 def run(common: Common) -> None:
@@ -24,14 +27,16 @@ def run(common: Common) -> None:
 
     Killed and repeated, it goes on. Everything shown was trained by this very command.
     """
-    run = RunDirectory(common.run or HERE)
+    run = RunDirectory.named(common.run) or RunDirectory(HERE)
     common = replace(common, run=run.root)
     source = run.root.resolve() / "drawn" / "labels.csv"
-    recipe = recipes.load(recipes.locate(RECIPE), [f"ingest.source='{source}'", *common.changes])
+    place = f"ingest.source={recipes.toml_value(str(source))}"
+    recipe = recipes.load(recipes.locate(RECIPE), [place, *common.changes])
+    if run.exists():
+        plan.refuse_contradiction(run, recipe)
     if common.dry_run:
-        console.say(
-            f"would draw {PATIENTS} patients, train and compare in {recipe.ingest.folds} folds, all in {run.root}"
-        )
+        facts = {"patients": PATIENTS, "folds": recipe.ingest.folds, "megabytes": MEGABYTES, "minutes": MINUTES}
+        command.show_forecast(common, run, [{"name": "demo", "state": "missing", **facts}])
         return
     if not source.is_file():
         _draw(source.parent, common)
@@ -41,20 +46,20 @@ def run(common: Common) -> None:
         console.say(f"{len(folds)} folds are trained side by side; stopped, the same command goes on")
     _side_by_side(common, run, folds)
     outcomes = [*ingested, *command.carry_out(common, run, recipe, "report")]
-    command.show(
-        common,
-        run,
-        outcomes,
-        report=str(run.artifact("report").folder.resolve() / "index.html"),
-        auc=_areas(run, folds),
-    )
+    page = run.artifact("report").folder.resolve() / "index.html"
+    command.show(common, run, outcomes, report=str(page), auc=_areas(run, folds))
 
 
 def _draw(folder: Path, common: Common) -> None:
     from medsynth.data.drawn import draw_cohort
 
     with console.progress(common.quiet) as progress:
-        draw_cohort(folder, patients=PATIENTS, seed=0, size=PIXELS, progress=progress)
+
+        def step(name: str, done: int, total: int) -> None:
+            progress(name, done, total)
+            interrupt.check()
+
+        draw_cohort(folder, patients=PATIENTS, seed=0, size=PIXELS, progress=step)
 
 
 def _side_by_side(common: Common, run: RunDirectory, folds: list[int]) -> None:
@@ -63,27 +68,40 @@ def _side_by_side(common: Common, run: RunDirectory, folds: list[int]) -> None:
     words = [sys.executable, "-m", "medsynth", "run", "--run", str(run.root), "--device", common.device]
     words += ["--threads", str(common.threads or max(1, cores // len(folds)))]
     words += ["--quiet"] if common.quiet else []
-    children = [subprocess.Popen([*words, "--fold", str(fold)], stdout=subprocess.DEVNULL) for fold in folds]
+    children = [_start([*words, "--fold", str(fold)]) for fold in folds]
+    tellers = [Thread(target=_tell, args=(child,)) for child in children]
+    for teller in tellers:
+        teller.start()
     try:
         while any(child.poll() is None for child in children):
-            interrupt.check()
-            if any(child.poll() for child in children):
+            if interrupt.asked() or any(child.poll() for child in children):
                 break
-            for child in children:
-                try:
-                    child.wait(timeout=0.2)
-                except subprocess.TimeoutExpired:
-                    continue
+            time.sleep(0.2)
     finally:
         for child in children:
-            if child.poll() is None:
-                child.terminate()
+            child.terminate()  # once: it finishes its step, saves, and ends
         codes = [child.wait() for child in children]
-    failed = next((fold for fold, code in zip(folds, codes, strict=True) if code), None)
-    if failed is not None:
-        raise MedsynthError(
-            f"fold {failed} did not come to its end", hint=f"medsynth run --run {run.root} --fold {failed}"
-        )
+        for teller in tellers:
+            teller.join()
+    interrupt.check()
+    for fold, code in zip(folds, codes, strict=True):
+        if code:
+            failure = MedsynthError(f"fold {fold} did not come to its end", hint=run.typed(f"run --fold {fold}"))
+            failure.exit_code = code if code > 0 else 1
+            raise failure
+
+
+def _start(words: list[str]) -> Popen[str]:
+    # A group of its own, so that Ctrl-C reaches it once, through the demo, and not twice.
+    return Popen(words, stdout=DEVNULL, stderr=PIPE, text=True, errors="replace", start_new_session=True)
+
+
+def _tell(child: Popen[str]) -> None:
+    """Pass on what a child says, line by line: two bars would write over each other."""
+    assert child.stderr is not None
+    for line in child.stderr:
+        if not line.startswith("next:"):
+            console.say(line.rstrip())
 
 
 def _areas(run: RunDirectory, folds: list[int]) -> dict[str, float]:
