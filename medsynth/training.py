@@ -6,6 +6,7 @@ attempt was killed. So a resumed training is the training that was never stopped
 
 import math
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -254,4 +255,6 @@ class _Objective(nn.Module):
 def _parallel(objective: nn.Module, place: Place) -> nn.Module:
     if place.world.size == 1:
         return objective
-    return nn.parallel.DistributedDataParallel(objective, broadcast_buffers=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch is about to rename the argument
+        return nn.parallel.DistributedDataParallel(objective, broadcast_buffers=False)
