@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from medsynth import kinds
 from medsynth.errors import BadUsage
 
 
@@ -25,5 +26,10 @@ def named(name: str, main_generator: str) -> Arm:
         return Arm(real=False, generator=main_generator)
     for prefix, real in (("real+", True), ("synthetic-only-", False)):
         if name.startswith(prefix) and name != prefix:
-            return Arm(real=real, generator=name.removeprefix(prefix))
+            return Arm(real=real, generator=_known(name.removeprefix(prefix)))
     raise BadUsage(f"there is no arm {name!r}", hint="--arms real,real+geometric,real+geca,synthetic-only")
+
+
+def _known(generator: str) -> str:
+    kinds.config("generators", generator)  # says so when there is no such kind
+    return generator

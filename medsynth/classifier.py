@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from medsynth.artifacts import weights
-from medsynth.errors import BadData, MissingWeights
+from medsynth.errors import MissingWeights
 from medsynth.shapes import Images, Labels, Loss
 
 HEAD = "fc."
@@ -101,7 +101,7 @@ def import_weights(model: Classifier, path: Path) -> None:
     """Fill `model` from a safetensors file of a ResNet-34, with timm's or torchvision's names, or one of our own.
 
     A head for other labels is left out. Colour weights are summed over the channels for grey images: the answer is that
-    to three equal channels. Raises MissingWeights when there is no such file, BadData when it does not fit.
+    to three equal channels. Raises MissingWeights when there is no such file or it does not fit.
     """
     found, own = _read(path), model.net.state_dict()
     if "conv1.weight" in found:
@@ -112,9 +112,9 @@ def import_weights(model: Classifier, path: Path) -> None:
     for name in sorted((own.keys() - optional) | found.keys()):
         has, wants = (str(list(part[name].shape)) if name in part else "nothing" for part in (found, own))
         if has != wants:
-            raise BadData(f"{path} is not a ResNet-34: {name} is {has} there and {wants} here", hint=FROM_WHERE)
+            raise MissingWeights(f"{path} is not a ResNet-34: {name} is {has} there and {wants} here", hint=FROM_WHERE)
         if not found[name].isfinite().all():
-            raise BadData(f"{path} has values in {name} that are not numbers", hint="fetch the file again")
+            raise MissingWeights(f"{path} has values in {name} that are not numbers", hint="fetch the file again")
     model.net.load_state_dict(own | found)
 
 
@@ -124,7 +124,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     try:
         found = load_file(path)
     except Exception as error:
-        raise BadData(f"{path} is not a safetensors file: {error}", hint=FROM_WHERE) from error
+        raise MissingWeights(f"{path} is not a safetensors file: {error}", hint=FROM_WHERE) from error
     return {name.removeprefix("net."): value for name, value in found.items()}
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from medsynth import arms, locks
 from medsynth import recipe as recipes
-from medsynth.artifacts import cohort
+from medsynth.artifacts import cohort, files
 from medsynth.data import sources
 from medsynth.errors import MissingStep, Refused
 from medsynth.recipe import Recipe
@@ -157,6 +157,8 @@ def asked_id(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> str:
     asked = recipe.asked(stage.name, artifact.kind)
     if stage.name == "classify":
         asked.pop("arms")  # an arm does not depend on what it is compared with
+    if asked.get("weights"):
+        asked["weights"] = files.fingerprint(Path(asked["weights"]))  # other bytes at the same place are other weights
     if stage.name == "ingest":
         asked["source"] = sources.fingerprint(Path(asked["source"])) if asked["source"] else ""
     return fingerprint(stage.name, artifact.fold, artifact.kind, recipe.seed, asked, inputs)

@@ -106,7 +106,7 @@ class Artifact:
             if name != LOG_FILE and now.get(name) != digest:
                 raise BadData(
                     f"{self.folder}/{name} is not what {self.name} wrote",
-                    hint="make it again: the same command with --force",
+                    hint=hint,
                 )
 
 
@@ -175,18 +175,6 @@ class RunDirectory:
 def fingerprint(*parts: Any) -> str:
     """Twelve hex digits that change when any part does."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:12]
-
-
-def _by_entry(digests: dict[str, str]) -> dict[str, str]:
-    """One digest for each file in a folder and for each folder in it: thousands of images need not be listed."""
-    inside: dict[str, dict[str, str]] = {}
-    for name, digest in digests.items():
-        entry, _, rest = name.partition("/")
-        inside.setdefault(entry, {})[rest] = digest
-    return {
-        entry: parts[""] if "" in parts else hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-        for entry, parts in inside.items()
-    }
 
 
 def _digests(folder: Path) -> dict[str, str]:

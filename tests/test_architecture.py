@@ -33,7 +33,8 @@ FLOORS = (
     {"learner", "order", "sections"},
     {"generators"},
     {"codecs", "nn"},
-    {"kinds", "rundir", "locks", "arms"},
+    {"arms"},
+    {"kinds", "rundir", "locks"},
     {"artifacts"},
     {"errors", "shapes", "seeds", "draws", "settings", "distributed", "interrupt"},
 )

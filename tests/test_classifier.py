@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from medsynth import classifier
 from medsynth.artifacts import weights
 from medsynth.classifier import Plan
-from medsynth.errors import BadData, MissingWeights
+from medsynth.errors import MissingWeights
 
 COLOUR = Plan(channels=3, outputs=5, one_class=True, mean=(0.0,) * 3, deviation=(1.0,) * 3)
 GREY = replace(COLOUR, channels=1, outputs=2, mean=(0.0,), deviation=(1.0,))
@@ -98,14 +98,14 @@ def break_a_number(tensors: dict[str, torch.Tensor]) -> None:
 )
 def test_weights_of_another_network_are_refused_with_the_first_layer_that_differs(tmp_path, change, said):
     path = published(tmp_path / "model.safetensors", change)
-    with pytest.raises(BadData, match=said):
+    with pytest.raises(MissingWeights, match=said):
         classifier.import_weights(classifier.build(GREY, seed=0), path)
 
 
 def test_a_pickle_is_not_opened(tmp_path):
     path = tmp_path / "model.pth"
     torch.save({"conv1.weight": torch.zeros(1)}, path)
-    with pytest.raises(BadData, match="not a safetensors file"):
+    with pytest.raises(MissingWeights, match="not a safetensors file"):
         classifier.import_weights(classifier.build(GREY, seed=0), path)
 
 

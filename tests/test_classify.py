@@ -270,3 +270,15 @@ def test_training_by_the_clock_is_refused_because_arms_could_not_be_compared(run
 def test_a_fold_without_training_images_is_said(runs):
     with pytest.raises(BadData, match="no images to test on"):
         classify.run(replace(runs.job("real"), fold=7))
+
+
+def test_weights_of_another_fold_are_refused(runs, tmp_path):
+    """A classifier that was trained in this run for another fold has seen this fold's test patients."""
+    trained, _ = runs.train("real")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "weights.safetensors").write_bytes((trained / "weights.safetensors").read_bytes())
+    (other / "stage.json").write_text('{"trained_on": "of other patients"}')
+    start = QUICK.model_copy(update={"weights": str(other / "weights.safetensors")})
+    with pytest.raises(Refused, match="other patients"):
+        runs.train("real", start)

@@ -59,7 +59,14 @@ def test_nothing_is_promised_that_only_people_can_judge(word):
 
 def test_the_demo_goes_from_nothing_to_a_report(tmp_path):
     """With hardly any training: what it shows then is poor, but every step of the chain is real."""
-    short = ["codec.steps=2", "codec.width=8", "generator.steps=2", "expand.factor=1", "expand.sampling_steps=2", "classify.steps=2"]
+    short = [
+        "codec.steps=2",
+        "codec.width=8",
+        "generator.steps=2",
+        "expand.factor=1",
+        "expand.sampling_steps=2",
+        "classify.steps=2",
+    ]
     words = [word for change in short for word in ("--set", change)]
     done = subprocess.run(
         [sys.executable, "-m", "medsynth", "demo", "--run", str(tmp_path / "demo"), "--json", *words],

@@ -46,6 +46,14 @@ def sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
+def fingerprint(path: Path) -> str:
+    """A hash of a file, or of every file right in a folder and their names; "" where nothing is there."""
+    if path.is_dir():
+        inside = {part.name: sha256(part) for part in sorted(path.iterdir()) if part.is_file()}
+        return hashlib.sha256(json.dumps(inside, sort_keys=True).encode()).hexdigest()
+    return sha256(path) if path.is_file() else ""
+
+
 def sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

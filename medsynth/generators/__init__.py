@@ -33,6 +33,10 @@ class Generator(Protocol):
 
     def loss(self, latents: "Latents", labels: "Labels", draws: "Draws") -> "Loss": ...
 
+    def macs(self) -> int:
+        """Multiply-accumulates of one forward pass for one image."""
+        ...
+
     def sample(self, labels: "Labels", draws: "RowDraws", sampling: Sampling) -> "Latents":
         """One latent a row. A row depends on its labels and its own random numbers, not on its batch."""
         ...

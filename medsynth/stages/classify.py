@@ -24,6 +24,7 @@ from medsynth.errors import BadData, BadUsage, MissingStep, Refused
 from medsynth.job import Job, Result
 from medsynth.metrics.classification import Rated, Task, left_out, macro_auc, measure, pooled
 from medsynth.order import batch_rows
+from medsynth.rundir import RECORD
 from medsynth.shapes import Images, Labels, Loss
 from medsynth.training import Fitted, Hooks, LossOf, Place, fit, foretell
 
@@ -143,8 +144,20 @@ def prepare(job: Job, training: Cohort, material: Material) -> tuple[Classifier,
     if job.settings.weights is None:
         return model, "from scratch"
     path = Path(job.settings.weights).expanduser()
+    refuse_foreign(path, training)
     classifier.import_weights(model, path)
     return model, f"{path.name}, sha256 {files.sha256(path)[:12]}"
+
+
+def refuse_foreign(path: Path, training: Cohort) -> None:
+    """Raise Refused for weights of a run that say they have seen other patients than the fold's training patients."""
+    record = path.parent / RECORD
+    if record.is_file() and files.read_json(record).get("trained_on") != training.patients_hash():
+        raise Refused(
+            f"{path} was trained on other patients than this fold's training patients: "
+            "it may have seen those that it would be tested on",
+            hint="weights of this very fold, or of images that are not in this run, by --weights; or none",
+        )
 
 
 def pixel_statistics(images: ImageSet, count: int) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -41,6 +41,7 @@ def run(job: Job) -> Result:
         "kind": job.kind,
         "size": getattr(job.settings, "size", ""),
         "parameters": sum(p.numel() for p in model.parameters()),
+        "mega_macs_per_forward": round(model.macs() / 1e6, 1),
         "images": len(material.labels),
         "patients": len(material.training.patients()),
         "steps": fitted.steps,

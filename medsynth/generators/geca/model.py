@@ -13,6 +13,7 @@ from medsynth.generators.geca.config import Config
 from medsynth.generators.geca.rule import SHAPES, Constants, Rule
 from medsynth.nn.diffusion import Diffusion, guided
 from medsynth.nn.embeddings import LabelEmbedding
+from medsynth.nn.neighbourhood import NEIGHBOURS
 from medsynth.shapes import Labels, Latents, Loss
 
 
@@ -81,6 +82,14 @@ class Model(nn.Module):
 
         start = draws.normal(*self.code.shape).to(device)
         return self.diffusion.sample(network, start, sampling.sampler, sampling.steps, draws)
+
+    def macs(self) -> int:
+        """Multiplications and additions of one forward pass for one image, counting every cell in every update."""
+        rule = self.rule
+        layers = (rule.cell_embedding, rule.qkv, rule.attention_out, *rule.mlp, rule.final)
+        linear = sum(layer.weight.numel() for layer in layers)
+        attention = 2 * NEIGHBOURS * rule.width  # scores, and the sum of values
+        return self.grid[0] * self.grid[1] * self.config.updates * (linear + attention)
 
     def seed_state(self, draws: Draws) -> Tensor:
         """C_out and C_h are zero but for the centre cell's C_out, which is standard normal; (row, cell, channel)."""
