@@ -47,7 +47,14 @@ def run(common: Common) -> None:
     _side_by_side(common, run, folds)
     outcomes = [*ingested, *command.carry_out(common, run, recipe, "report")]
     page = run.artifact("report").folder.resolve() / "index.html"
-    command.show(common, run, outcomes, report=str(page), auc=_areas(run, folds))
+    areas = _areas(run, folds)
+    if common.json:
+        command.show(common, run, outcomes, report=str(page), auc=areas)
+    else:
+        console.table(
+            ("classifier trained on", "AUC, eyes of unseen patients"), [(a, f"{v:.3f}") for a, v in areas.items()]
+        )
+        command.show(common, run, outcomes, report=str(page))
 
 
 def _draw(folder: Path, common: Common) -> None:
