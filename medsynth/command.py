@@ -162,7 +162,7 @@ def show(common: Common, run: RunDirectory, outcomes: list[Outcome], next_comman
         results = [
             {
                 "stage": o.artifact.stage, "fold": o.artifact.fold, "kind": o.artifact.kind, "state": o.state,
-                "folder": str(o.artifact.folder), "summary": o.summary, "notes": list(o.notes),
+                "folder": str(o.artifact.folder.resolve()), "summary": o.summary, "notes": list(o.notes),
             }
             for o in outcomes
         ]  # fmt: skip
@@ -210,7 +210,11 @@ def device(asked: str, stage: str) -> str:
 
 
 STOPPED = "the same command: what was done is kept, and it goes on from there"
-DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+# What a disk or a path can do to any command, and no fault of the program's.
+DISK = {
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR,
+    errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EMFILE,
+}  # fmt: skip
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 # Before torch is loaded: threads that wait by spinning slow a shared machine down many times over.
@@ -40,10 +41,10 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return draw_cohort(tmp_path_factory.mktemp("clinic"), patients=12, seed=2, size=32)
 
 
-def ingest(drawn: Path, root: Path, folds: int = 2) -> RunDirectory:
+def ingest(drawn: Path, root: Path, folds: int = 2, size: int = 32, arms: Sequence[str] = ()) -> RunDirectory:
     """A run that holds the drawn cohort, with a recipe under which a whole chain takes seconds."""
-    words = ("--labels", LABELS, "--mask", "mask", "--image-size", 32, "--mirror", "--folds", folds, *TINY)
-    done("ingest", drawn, "--run", root, *words)
+    words = ("--labels", LABELS, "--mask", "mask", "--image-size", size, "--mirror", "--folds", folds, *TINY)
+    done("ingest", drawn, "--run", root, *words, "--set", f"classify.arms={list(arms)}")
     return RunDirectory(root)
 
 
