@@ -20,6 +20,9 @@ class Model(nn.Module):
     def loss(self, latents: Latents, labels: Labels, draws: Draws) -> Loss:
         return (latents - self.mean(labels)[:, :, None, None]).square().mean()
 
+    def macs(self) -> int:
+        return sum(p.numel() for p in self.parameters())
+
     @torch.no_grad()
     def sample(self, labels: Labels, draws: RowDraws, sampling: Sampling) -> Latents:
         return self.mean(labels)[:, :, None, None] + 0.5 * draws.normal(*self.code.shape)
