@@ -109,6 +109,12 @@ def test_weights_are_left_in_evaluation_mode_with_a_line_of_log_a_step(tmp_path:
     assert [entry["step"] for entry in log.load(tmp_path)] == [*range(1, toy.STEPS + 1)]
 
 
+def test_nothing_is_written_before_the_first_step(tmp_path: Path) -> None:
+    with pytest.raises(Cut):
+        toy.train(tmp_path, from_step(0, cut))
+    assert not list(tmp_path.iterdir())
+
+
 def test_training_lowers_the_loss(tmp_path: Path) -> None:
     toy.train(tmp_path, steps=200, checkpoint_seconds=1e9)
     losses = [entry["loss"] for entry in log.load(tmp_path)]

@@ -27,5 +27,7 @@ def rewind(folder: Path, step: int) -> None:
     """Forget what was logged after `step`, because training goes on from there."""
     from medsynth.artifacts import files
 
+    if not (folder / LOG).is_file():
+        return
     kept = [entry for entry in load(folder) if entry.get("step", 0) <= step]
     files.write_text(folder / LOG, "".join(json.dumps(entry) + "\n" for entry in kept))
