@@ -311,6 +311,7 @@ def test_a_training_at_work_is_left_alone_and_one_that_was_killed_goes_on(
     process = start(*words, "--run", expanded.root)
     try:
         until(lambda: process.poll() is not None or steps_saved(artifact.folder.parent) >= 5)
+        process.send_signal(signal.SIGSTOP)  # it keeps its lock, and waits for us
         assert process.poll() is None, ended(process).err
         refused = medsynth(*words, "--run", expanded.root)
         assert refused.code == 4
