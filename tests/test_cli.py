@@ -350,6 +350,24 @@ def test_a_signal_ends_a_training_with_its_code_and_keeps_what_was_done(
     assert state.facts["step"] >= steps[-1] > 0  # test_training: from there it goes on to the bit
 
 
+EARLY = """
+import builtins, os, signal, sys
+from medsynth.__main__ import main
+real = builtins.__import__
+def importing(name, *words, **more):
+    if name == "medsynth.cli":
+        os.kill(os.getpid(), signal.SIGINT)
+    return real(name, *words, **more)
+builtins.__import__ = importing
+main()
+"""
+
+
+def test_a_signal_while_the_program_starts_ends_it_without_a_word() -> None:
+    found = ended(start("status", launcher=("-c", EARLY)))
+    assert (found.code, found.out, found.err) == (-signal.SIGINT, "", "")
+
+
 # Which run
 
 
