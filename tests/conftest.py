@@ -8,16 +8,20 @@ from pathlib import Path
 # Before torch is loaded: threads that wait by spinning slow a shared machine down many times over.
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # promises to the bit are promises of a CPU
 os.environ.pop("MEDSYNTH_RUN", None)
 
 import pytest
 import torch
+from hypothesis import settings
 from shell import done
 
 from medsynth.data.drawn import draw_cohort
 from medsynth.rundir import RunDirectory
 
 torch.set_num_threads(1)
+settings.register_profile("medsynth", deadline=None)  # a busy machine is no failure
+settings.load_profile("medsynth")
 
 LARGE = 10_000_000  # bytes
 LABELS = "haemorrhages,exudates"

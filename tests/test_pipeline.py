@@ -10,14 +10,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import copied
+from conftest import TINY, copied
+from pictures import medmnist
 from safetensors import safe_open
 from shell import contents, done, ended, medsynth, start
 
 import medsynth as package
 from medsynth import generators, kinds, locks, plan
 from medsynth import recipe as recipes
-from medsynth.artifacts import checkpoint, cohort, log
+from medsynth.artifacts import checkpoint, cohort, log, predictions
+from medsynth.data import png
 from medsynth.rundir import RunDirectory
 
 ARMS = "classify.arms=['real', 'synthetic-only']"
@@ -68,6 +70,20 @@ def test_the_chain_goes_from_images_to_a_page(whole: RunDirectory) -> None:
         assert whole.kinds("classify", fold) == ["real", "synthetic-only"]
         previews = [*(whole.artifact("generator", fold, "geca").folder / "previews").iterdir()]
         assert [p.name for p in previews] == ["step-0000002.png"]
+
+
+def test_the_chain_takes_grey_images_of_one_class_without_patients_and_with_an_official_split(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "run")
+    done("ingest", medmnist(tmp_path / "some.npz", (24, 6, 9)), "--image-size", 16, "--run", run.root, *TINY)
+    done("run", "--set", "classify.arms=['synthetic-only']", "--run", run.root)
+    everyone = cohort.load(run.artifact("ingest").folder)
+    assert (everyone.facts.channels, everyone.facts.one_class, everyone.facts.has_patients) == (1, True, False)
+    assert [len(part(0).samples) for part in (everyone.training, everyone.selection, everyone.testing)] == [24, 6, 9]
+    made = cohort.load(run.artifact("expand", 0, "geca").folder)
+    assert (len(made.samples), png.read(made.samples[0].image).shape) == (48, (16, 16, 1))
+    assert all(sum(s.labels) == 1 for s in made.samples)
+    assert len(predictions.load(run.artifact("classify", 0, "synthetic-only").folder).samples) == 9
+    assert set(states(run).values()) == {"done"}
 
 
 def test_nothing_runs_twice_not_even_in_another_place(complete: RunDirectory) -> None:
