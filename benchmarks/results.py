@@ -19,10 +19,10 @@ from medsynth.rundir import RunDirectory
 DOCS = Path(__file__).parents[1] / "docs"
 HEAD = """# What came out
 
-Each section is one run: the command, how long it took, and the tables of its report as they stand there, arms side by side,
-mean ± standard deviation over the tested folds. The demo's recipe was tuned on the cohort that it draws; the others were run
-once, and nothing was chosen afterwards. Written by `python benchmarks/results.py NAME=RUN ...` from the run directories; the
-numbers are kept in `docs/results/`.
+Each section is one run: the command, how long it took, and the tables of its report as they stand there, arms side by
+side, mean ± standard deviation over the tested folds. The demo's recipe was tuned on the cohort that it draws; the others
+were run once, and nothing was chosen afterwards. Written by `python benchmarks/results.py NAME=RUN ...` from the run
+directories; the numbers are kept in `docs/results/`.
 """
 
 
@@ -42,7 +42,8 @@ def facts_of(run: RunDirectory) -> dict[str, Any]:
         "folds": found.cohort.facts.folds,
         "answer": report["summary"]["answer"],
         "minutes": {
-            stage.name: round(sum(r["seconds"] for a, r in records if a.stage == stage.name) / 60, 1) for stage in plan.STAGES
+            stage.name: round(sum(r["seconds"] for a, r in records if a.stage == stage.name) / 60, 1)
+            for stage in plan.STAGES
         },
         "device": sorted({r["device"] for _, r in records}),
         "versions": report["versions"],
@@ -65,15 +66,17 @@ def section(name: str, facts: dict[str, Any], command: str) -> str:
     lines = [
         f"## {name}", "", f"`{command}`", "",
         f"{facts['source']}: {facts['images']:,} images{patients}, at {facts['image_size']} pixels; "
-        f"{facts['folds_tested']} of {facts['folds']} folds tested; on {', '.join(facts['device'])}. Minutes, summed over folds "
-        f"that ran side by side: {spent}.", "",
+        f"{facts['folds_tested']} of {facts['folds']} folds tested; on {', '.join(facts['device'])}. Minutes, summed over "
+        f"folds that ran side by side: {spent}.", "",
         f"**{facts['answer']}**", "",
     ]  # fmt: skip
     for table in facts["tables"]:
         lines += [f"By {table['unit']} ({table['tested']}):", ""]
         lines += ["| | " + " | ".join(table["arms"]) + " |", "|---|" + "--:|" * len(table["arms"])]
         lines += ["| " + " | ".join(row) + " |" for row in table["rows"]] + [""]
-    made = [f"{name}: " + ", ".join(f"{k} {v}" for k, v in summary.items()) for name, summary in facts["summaries"].items()]
+    made = [
+        f"{name}: " + ", ".join(f"{k} {v}" for k, v in summary.items()) for name, summary in facts["summaries"].items()
+    ]
     lines += ["What was trained and drawn:", "", *(f"- {line}" for line in made), ""]
     lines += [f"- {note}" for note in facts["notes"]]
     return "\n".join(lines).rstrip() + "\n"
