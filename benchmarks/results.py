@@ -20,7 +20,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 HEAD = """# What came out
 
 Each section is one run: the command, how long it took, and the tables of its report as they stand there, arms side by
-side, mean ± standard deviation over the tested folds. The demo's recipe was tuned on the cohort that it draws; the others
+side, mean ± standard deviation over the tested folds. The demo's recipe was tuned on the cohort it draws; the others
 were run once, and nothing was chosen afterwards. Written by `python benchmarks/results.py NAME=RUN ...` from the run
 directories; the numbers are kept in `docs/results/`.
 """
@@ -66,8 +66,8 @@ def section(name: str, facts: dict[str, Any], command: str) -> str:
     lines = [
         f"## {name}", "", f"`{command}`", "",
         f"{facts['source']}: {facts['images']:,} images{patients}, at {facts['image_size']} pixels; "
-        f"{facts['folds_tested']} of {facts['folds']} folds tested; on {', '.join(facts['device'])}. Minutes, summed over "
-        f"folds that ran side by side: {spent}.", "",
+        f"{facts['folds_tested']} of {facts['folds']} folds tested; on {', '.join(facts['device'])}. Minutes, "
+        f"summed over folds that ran side by side: {spent}.", "",
         f"**{facts['answer']}**", "",
     ]  # fmt: skip
     for table in facts["tables"]:
