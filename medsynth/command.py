@@ -226,9 +226,7 @@ def ending(json_asked: bool) -> Iterator[None]:
     except MedsynthError as failure:
         _end(json_asked, str(failure), failure.hint, failure.exit_code)
     except interrupt.Interrupted as stop:
-        _end(
-            json_asked, "stopped", "the same command: what was done is kept, and it goes on from there", stop.exit_code
-        )
+        _end(json_asked, "stopped", STOPPED, stop.exit_code)
     except KeyboardInterrupt:
         _end(json_asked, "stopped", STOPPED, 130)
     except Exception as failure:

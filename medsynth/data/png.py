@@ -8,6 +8,8 @@ from PIL import Image
 
 from medsynth.errors import BadData
 
+SHARE = 0.7  # of the raw bytes, about, that a photograph takes as PNG; for forecasts only
+
 
 def encode(pixels: np.ndarray) -> bytes:
     """A PNG without any metadata, of 1 or 3 channels."""

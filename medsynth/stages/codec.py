@@ -30,7 +30,8 @@ def run(job: Job) -> Result:
     assert job.fold is not None
     training, held_out = everyone.training(job.fold), everyone.selection(job.fold)
     pixels = ImageSet(training.samples)
-    model, learns = _build(job, Picture(everyone.facts.channels, everyone.facts.image_size), pixels)
+    picture = Picture(everyone.facts.channels, everyone.facts.image_size)
+    model, learns = _build(job, picture, pixels)
     fitted = None
     if learns:
         hooks = Hooks(preview=lambda trained, step: _preview(job, f"step-{step:07d}", trained, held_out))
@@ -38,7 +39,7 @@ def run(job: Job) -> Result:
         fitted = fit(model, loss, items=len(pixels), settings=job.settings, place=_place(job), hooks=hooks)
     if job.world.is_first:
         _measure(model, pixels, job)
-        codecs.save(job.out, model, job.settings, Picture(everyone.facts.channels, everyone.facts.image_size))
+        codecs.save(job.out, model, job.settings, picture)
         scores.save(job.out, _errors(model, held_out, job))
         _preview(job, "held-out", model, held_out)
         checkpoint.remove(job.out)  # last: until here a killed process may go on from it

@@ -17,13 +17,12 @@ import torch
 from medsynth import codecs, generators, interrupt, seeds
 from medsynth.artifacts import cohort
 from medsynth.artifacts.cohort import IMAGES, Cohort, Sample
-from medsynth.data import images
+from medsynth.data import images, png
 from medsynth.data.loading import labels_of
 from medsynth.draws import row_draws
 from medsynth.generators import Sampling
 from medsynth.job import Job, Result
 
-PNG_SHARE = 0.7  # of the raw bytes, about; for the forecast only
 WRITERS = 2  # threads that write PNG files while the next batch is drawn
 
 
@@ -75,7 +74,7 @@ def forecast(job: Job) -> dict[str, Any]:
         "labels": {name: count * job.settings.factor for name, count in training.counts().items()},
         "seconds_per_image": round(seconds, 3),
         "minutes": round(seconds * len(wanted) / 60, 1),
-        "megabytes": round(len(wanted) * pictures[0][1].nbytes * PNG_SHARE / 1e6, 1),
+        "megabytes": round(len(wanted) * pictures[0][1].nbytes * png.SHARE / 1e6, 1),
     }
 
 

@@ -26,7 +26,6 @@ from medsynth.job import Job, Result
 
 Split = tuple[dict[str, int], dict[str, tuple[str, ...]]]  # patient -> fold; fold -> patients held out for choices
 
-PNG_SHARE = 0.7  # of the raw bytes, about; for the forecast only
 SYNCS = 16  # at a time; a disk takes many together
 WORKERS = 8  # at most; a picture of the largest size takes half a gigabyte while it is decoded
 
@@ -78,7 +77,7 @@ def forecast(job: Job) -> dict[str, Any]:
         "images": count,
         "patients": len({entry.patient for entry in listing.entries}),
         "labels": {name: sum(e.labels[i] for e in listing.entries) for i, name in enumerate(listing.labels)},
-        "megabytes": round(count * side * side * 3 * PNG_SHARE / 1e6, 1),
+        "megabytes": round(count * side * side * 3 * png.SHARE / 1e6, 1),
     }
 
 
