@@ -1,0 +1,89 @@
+"""Two ways of doing one thing -> seconds of each and their ratio; results -> docs/benchmarks/NAME.json and NAME.md.
+
+Both sides run in one process, turn by turn, and who goes first changes from round to round, so that a busy or a hot
+machine slows both alike. The ratio is that of the medians; its spread is that of the rounds.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+DOCS = Path(__file__).parents[1] / "docs" / "benchmarks"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Median seconds of both sides, how many times faster `b` is, and the lowest and highest such ratio of a round."""
+
+    a_seconds: float
+    b_seconds: float
+    ratio: float  # a / b: above 1 where b is faster
+    lowest: float
+    highest: float
+    rounds: int
+
+    def shown(self) -> str:
+        """`2.9 (2.7 to 3.1)`."""
+        return f"{self.ratio:.2f} ({self.lowest:.2f} to {self.highest:.2f})"
+
+    def facts(self) -> dict[str, float]:
+        return {key: float(f"{value:.5g}") for key, value in asdict(self).items()}
+
+
+def interleaved(a: Callable[[], object], b: Callable[[], object], rounds: int = 7, warm_up: int = 1) -> Comparison:
+    """Time two ways of doing one thing, in turns. The rounds of the warm-up are not counted."""
+    took: tuple[list[float], list[float]] = ([], [])
+    for turn in range(warm_up + rounds):
+        for side in (0, 1) if turn % 2 else (1, 0):
+            seconds = timed((a, b)[side])
+            if turn >= warm_up:
+                took[side].append(seconds)
+    each = [x / y for x, y in zip(*took, strict=True)]
+    a_seconds, b_seconds = map(median, took)
+    return Comparison(a_seconds, b_seconds, a_seconds / b_seconds, min(each), max(each), rounds)
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds until the work is done, on a GPU too."""
+    settle()
+    started = time.perf_counter()
+    work()
+    settle()
+    return time.perf_counter() - started
+
+
+def settle() -> None:
+    """Wait for what a GPU was given to do."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def machine() -> dict[str, Any]:
+    """What the numbers were measured on, as far as it tells readers something."""
+    gpu = {"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}
+    return {"cores": os.cpu_count(), "threads": torch.get_num_threads(), "torch": torch.__version__, **gpu}
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """Rows of the same keys as a Markdown table, the keys as its head."""
+    head = list(rows[0])
+    lines = ["| " + " | ".join(head) + " |", "|" + "|".join("---" for _ in head) + "|"]
+    return "\n".join(lines + ["| " + " | ".join(str(row[key]) for key in head) + " |" for row in rows])
+
+
+def write(name: str, text: str, rows: Sequence[dict[str, Any]], facts: dict[str, Any]) -> None:
+    """Keep a result: `facts` as JSON, `text` and the table of `rows` as Markdown. The table is printed, too."""
+    DOCS.mkdir(parents=True, exist_ok=True)
+    found = {"command": f"python benchmarks/{name}.py", "machine": machine(), **facts}
+    (DOCS / f"{name}.json").write_text(json.dumps(found, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    where = ", ".join(f"{key} {value}" for key, value in machine().items())
+    page = f"{text.strip()}\n\n{table(rows)}\n\nMeasured by `{found['command']}` on: {where}.\n"
+    (DOCS / f"{name}.md").write_text(page, encoding="utf-8")
+    print(table(rows))
