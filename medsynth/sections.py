@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
+from medsynth.sampling import Guide, Inherit, Sampler
 from medsynth.settings import STRICT, Fitting, Positive, Share
 
 
@@ -51,16 +52,22 @@ class Expand(BaseModel):
     factor: Positive = 5
     """Synthetic images for every real training image."""
     guidance: Annotated[float, Field(ge=0)] = 1.5
-    """Scale of classifier-free guidance; 1 is none."""
-    sampler: Literal["ddpm", "ddim", "dpm++"] = "dpm++"
-    """ddpm: ancestral, with the learned variance, as in the paper; ddim and dpm++ need fewer steps."""
+    """Scale of guidance by labels; 1 is none."""
+    guidance_interval: tuple[Share, Share] = (0.0, 1.0)
+    """From where to where guidance works, as shares of the diffusion's time: 0 is clean, 1 is noise."""
+    guide: Guide = "unlabelled"
+    """What guidance leads away from: the prediction without labels, or that of a weaker self (GeCA: fewer updates)."""
+    guide_updates: Positive | None = None
+    """GeCA: updates of the weaker self; left out: half of them."""
+    sampler: Sampler = "dpm++"
+    """ddpm: ancestral, with the learned variance, as in the paper; ddim, dpm++ and unipc need fewer steps."""
     sampling_steps: Annotated[int, Field(ge=1, le=1000)] = 25
     """Diffusion steps from noise to an image."""
     batch_size: Positive = 64
     """Images drawn at once; which images are drawn does not depend on it."""
     updates: Positive | None = None
     """GeCA: updates in one diffusion step; left out: as many as in training."""
-    inherit: Literal["nothing", "output", "hidden", "both"] = "nothing"
+    inherit: Inherit = "nothing"
     """GeCA: what of a cell a diffusion step leaves to the next (Gene Heredity Guidance). hidden: the paper's, for
     hundreds of small steps; few large ones need generator.heredity for it."""
 

@@ -36,7 +36,7 @@ FLOORS = (
     {"arms"},
     {"kinds", "rundir", "locks"},
     {"artifacts"},
-    {"errors", "shapes", "seeds", "draws", "settings", "distributed", "interrupt"},
+    {"errors", "shapes", "seeds", "draws", "settings", "sampling", "distributed", "interrupt"},
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -12,12 +12,17 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
-from medsynth.draws import row_draws
-from medsynth.nn.diffusion import TIMESTEPS, Denoiser, Diffusion, Prediction, Sampler, guided, respaced
+from medsynth.draws import row_draws, step_draws
+from medsynth.errors import BadUsage
+from medsynth.nn.diffusion import Denoiser, Diffusion, Prediction, guided, respaced
+from medsynth.nn.embeddings import LabelEmbedding
+from medsynth.nn.labelled import Labelled
+from medsynth.nn.noise import betas as betas_of
+from medsynth.sampling import TIMESTEPS, Sampler, Sampling
 
 MEAN, DEVIATION = 0.7, 0.5  # of the clean distribution that is to be reached
 PREDICTIONS: tuple[Prediction, ...] = ("epsilon", "v", "x0")
-SAMPLERS: tuple[Sampler, ...] = ("ddpm", "ddim", "dpm++")
+SAMPLERS: tuple[Sampler, ...] = ("ddpm", "ddim", "dpm++", "unipc")
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Chosen:
 
 
 def a_bar_of(diffusion: Diffusion) -> Tensor:
-    return (1 - diffusion.betas()).cumprod(0)
+    return (1 - betas_of(diffusion.noise_schedule)).cumprod(0)
 
 
 def as_predicted(kind: str, x_0: Tensor, x_t: Tensor, a_bar: Tensor) -> Tensor:
@@ -93,7 +98,14 @@ def sampled(diffusion: Diffusion, sampler: Sampler, steps: int, rows: int = 256)
 @pytest.mark.parametrize("prediction", PREDICTIONS)
 @pytest.mark.parametrize(
     ("sampler", "steps", "close"),
-    [("ddpm", 25, 0.03), ("ddpm", 50, 0.03), ("ddim", 50, 0.06), ("dpm++", 25, 0.03), ("dpm++", 50, 0.03)],
+    [
+        ("ddpm", 25, 0.03),
+        ("ddpm", 50, 0.03),
+        ("ddim", 50, 0.06),
+        ("dpm++", 25, 0.03),
+        ("dpm++", 50, 0.03),
+        ("unipc", 25, 0.03),
+    ],
 )
 def test_with_the_exact_denoiser_the_samples_have_the_right_mean_and_deviation(
     sampler: Sampler, steps: int, close: float, prediction: Prediction, noise_schedule: str
@@ -102,6 +114,29 @@ def test_with_the_exact_denoiser_the_samples_have_the_right_mean_and_deviation(
     made = sampled(diffusion, sampler, steps)
     assert made.mean().item() == pytest.approx(MEAN, rel=0.02)
     assert made.std().item() == pytest.approx(DEVIATION, rel=close)
+
+
+@pytest.mark.parametrize(("sampler", "steps", "close"), [("ddim", 200, 0.03), ("dpm++", 25, 0.03), ("unipc", 25, 0.03)])
+def test_a_rectified_flow_ends_at_the_right_mean_and_deviation(sampler: Sampler, steps: int, close: float) -> None:
+    """The exact flow of a normal distribution is E[epsilon - x_0 | x_t], a linear function of x_t."""
+    diffusion = Diffusion("flow")
+
+    def network(x_t: Tensor, t: Tensor) -> Tensor:
+        s = t[0].double() / TIMESTEPS
+        together = (1 - s) ** 2 * DEVIATION**2 + s**2
+        off = x_t.double() - (1 - s) * MEAN
+        clean = MEAN + (1 - s) * DEVIATION**2 / together * off
+        return (s / together * off - clean).float()
+
+    draws = row_draws([*range(256)])
+    made = diffusion.sample(network, draws.normal(1, 8, 8), sampler, steps, draws)
+    assert made.mean().item() == pytest.approx(MEAN, rel=0.02)
+    assert made.std().item() == pytest.approx(DEVIATION, rel=close)
+
+
+def test_a_rectified_flow_has_no_ancestral_sampler() -> None:
+    with pytest.raises(BadUsage, match="ddpm"):
+        Diffusion("flow").scheduler("ddpm", 10)
 
 
 @pytest.mark.parametrize("steps", [1, 7, 12, 25, 30])
@@ -203,7 +238,7 @@ def test_the_bound_of_the_learned_variance_is_what_a_plain_computation_gives(t: 
     variance = variance.sigmoid() * 2 - 1
     found = diffusion.loss(lambda _x, _t: torch.cat([guess, variance], dim=1), x_0, Chosen(t, noise)).item()
 
-    betas = diffusion.betas()
+    betas = betas_of(diffusion.noise_schedule)
     a_bar = (1 - betas).cumprod(0)
     before = a_bar[t - 1] if t else torch.ones((), dtype=torch.float64)
 
@@ -241,11 +276,70 @@ def test_the_bound_moves_the_variance_and_never_the_prediction() -> None:
     assert with_variance[1].abs().min() > 0
 
 
-@pytest.mark.parametrize("noise_schedule", ["linear", "cosine"])
+def test_a_rectified_flow_is_told_the_way_from_the_image_to_the_noise() -> None:
+    """Esser et al. 2024, section 2, eq. 1: x_t on the line between them, the middle levels drawn more often."""
+    seen: list[tuple[Tensor, Tensor]] = []
+
+    def network(x_t: Tensor, t: Tensor) -> Tensor:
+        seen.append((x_t, t))
+        return torch.zeros_like(x_t)
+
+    x_0, draws = torch.full((4000, 1, 2, 2), 3.0), step_draws(0, 4000)
+    loss = Diffusion("flow").loss(network, x_0, draws)
+    (x_t, t) = seen[0]
+    share = t[:, None, None, None] / TIMESTEPS
+    epsilon = (x_t - (1 - share) * x_0) / share
+    torch.testing.assert_close(loss, (epsilon - x_0).square().mean(), atol=0, rtol=1e-3)
+    assert 0.66 < ((share > 0.2689) & (share < 0.7311)).float().mean() < 0.71  # one deviation of the logit
+
+
+# Guidance by a part of the time, and by a weaker self
+
+
+@dataclass
+class Told:
+    """A network that says what it was told, and keeps count."""
+
+    rows: int = 0
+
+    def __call__(self, x_t: Tensor, t: Tensor, condition: Tensor, *, weaker: bool = False) -> Tensor:
+        self.rows += len(x_t)
+        return condition[:, :1, None, None].expand_as(x_t) * (0.5 if weaker else 1.0)
+
+
+def steered(sampling: Sampling) -> tuple[Tensor, int]:
+    """What comes out at a single step of x0 prediction, and how many rows went through the network."""
+    embedding = LabelEmbedding(1, 1, "whole")
+    with torch.no_grad():
+        for layer in (embedding.first, embedding.second):
+            layer.weight.fill_(1)
+            layer.bias.fill_(0)
+    network, diffusion = Told(), Diffusion("x0", learns_variance=False)
+    labelled = Labelled(network, embedding, diffusion, (1, 2, 2))
+    return labelled.sample(torch.ones(3, 1), row_draws([1, 2, 3]), sampling), network.rows
+
+
+@pytest.mark.parametrize(
+    ("sampling", "value", "rows"),
+    [
+        (Sampling(1.0, "ddim", 1), 1.0, 3),
+        (Sampling(3.0, "ddim", 1), 3.0, 6),  # 0 + 3 (1 - 0)
+        (Sampling(3.0, "ddim", 1, guide="weaker"), 2.0, 6),  # 0.5 + 3 (1 - 0.5)
+        (Sampling(3.0, "ddim", 1, interval=(0.0, 0.5)), 1.0, 3),  # the only step is at the noisy end
+        (Sampling(3.0, "ddim", 4, interval=(0.0, 0.5)), 3.0, 2 * 3 + 2 * 6),
+    ],
+)
+def test_guidance_leads_away_from_its_guide_where_it_is_asked_to(sampling: Sampling, value: float, rows: int) -> None:
+    made, went_through = steered(sampling)
+    torch.testing.assert_close(made, torch.full((3, 1, 2, 2), value))
+    assert went_through == rows
+
+
+@pytest.mark.parametrize("noise_schedule", ["linear", "scaled-linear", "cosine"])
 def test_a_schedule_goes_from_nearly_clean_to_nearly_noise(noise_schedule: str) -> None:
     diffusion = Diffusion(noise_schedule=noise_schedule)  # type: ignore[arg-type]
     a_bar = a_bar_of(diffusion)
     assert len(a_bar) == TIMESTEPS
     assert (a_bar.diff() < 0).all()
-    assert a_bar[0] > 0.9998
-    assert a_bar[-1] < 1e-4
+    assert a_bar[0] > 0.998
+    assert a_bar[-1] < 2e-4

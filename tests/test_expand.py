@@ -17,9 +17,9 @@ from medsynth.artifacts.cohort import NO_FOLD, Cohort
 from medsynth.data import png
 from medsynth.data.loading import labels_of
 from medsynth.draws import row_draws
-from medsynth.generators import Sampling
 from medsynth.job import Job
 from medsynth.rundir import RunDirectory
+from medsynth.sampling import Sampling
 from medsynth.sections import Expand
 from medsynth.stages import expand
 

@@ -9,11 +9,11 @@ from torch.nn import functional as F
 
 from medsynth.codecs import Code
 from medsynth.draws import row_draws, step_draws
-from medsynth.generators import Sampling
 from medsynth.generators.geca.config import Config
 from medsynth.generators.geca.model import Model
 from medsynth.generators.geca.rule import SHAPES, Rule, Shape
 from medsynth.nn.embeddings import LabelEmbedding
+from medsynth.sampling import Sampling
 
 GOLDEN = Path(__file__).parent / "data" / "geca.safetensors"
 
@@ -34,11 +34,12 @@ def golden_rule(weights):
     names = {
         "time.first": "timestep_mlp.0", "time.second": "timestep_mlp.1",
         "label.first": "label_mlp.0", "label.second": "label_mlp.1",
+        "block.modulation": "block_modulation", "final.modulation": "final_modulation", "final.linear": "final",
     }  # fmt: skip
     state = {}
     for name in rule.state_dict():
         module, _, which = name.rpartition(".")
-        state[name] = weights[f"{names.get(module, module)}.{which}"]
+        state[name] = weights[f"{names.get(module, module.removeprefix('block.'))}.{which}"]
     rule.load_state_dict(state)
     return rule
 
@@ -57,15 +58,15 @@ def test_the_golden_vectors_are_met():
 
 def textbook(rule: Rule, z, t, condition, state, fires):
     """The rule as the paper tells it: all of it at every update, for every cell, neighbours by one-hot convolutions."""
-    batch, rows, columns, width = len(z), *rule.grid, rule.width
+    batch, rows, columns, width, block = len(z), *rule.grid, rule.width, rule.block
     shifts = torch.eye(9).view(9, 1, 3, 3).repeat(width, 1, 1, 1).to(z)
     for mask in fires:
         c = F.silu(rule.time(t) + condition)
-        shift1, scale1, gate1, shift2, scale2, gate2 = rule.block_modulation(c)[:, None].chunk(6, dim=2)
-        final_shift, final_scale = rule.final_modulation(c)[:, None].chunk(2, dim=2)
+        shift1, scale1, gate1, shift2, scale2, gate2 = block.modulation(c)[:, None].chunk(6, dim=2)
+        final_shift, final_scale = rule.final.modulation(c)[:, None].chunk(2, dim=2)
         cells = torch.cat([z.flatten(2).transpose(1, 2), state], dim=2)
         e = rule.cell_embedding(cells) + rule.positions
-        q, k, v = rule.qkv(rule.attention_norm(e) * (1 + scale1) + shift1).chunk(3, dim=2)
+        q, k, v = block.qkv(block.attention_norm(e) * (1 + scale1) + shift1).chunk(3, dim=2)
         near = [
             F.conv2d(x.transpose(1, 2).unflatten(2, (rows, columns)), shifts, padding=1, groups=width)
             .view(batch, rule.heads, width // rule.heads, 9, rows * columns)
@@ -74,9 +75,9 @@ def textbook(rule: Rule, z, t, condition, state, fires):
         q = q.transpose(1, 2).view(batch, rule.heads, width // rule.heads, 1, rows * columns)
         weights = ((q * near[0]).sum(2, keepdim=True) * (width // rule.heads) ** -0.5).softmax(dim=3)
         heard = (weights * near[1]).sum(3).reshape(batch, width, rows * columns).transpose(1, 2)
-        e = e + gate1 * rule.attention_out(heard)
-        e = e + gate2 * rule.mlp[1](F.gelu(rule.mlp[0](rule.mlp_norm(e) * (1 + scale2) + shift2)))
-        u = rule.final(F.layer_norm(e, (width,), eps=1e-6) * (1 + final_scale) + final_shift)
+        e = e + gate1 * block.attention_out(heard)
+        e = e + gate2 * block.mlp[1](F.gelu(block.mlp[0](block.mlp_norm(e) * (1 + scale2) + shift2)))
+        u = rule.final.linear(F.layer_norm(e, (width,), eps=1e-6) * (1 + final_scale) + final_shift)
         state = state + mask[..., None] * u
     return state
 
@@ -85,7 +86,7 @@ def awake(config: Config, grid=(5, 7), labels=3, seed=0) -> Model:
     """A model whose zero-initialised layers are random, so that everything in it matters."""
     torch.manual_seed(seed)
     model = Model(config, code=Code((4, *grid)), labels=labels)
-    for layer in (model.rule.block_modulation, model.rule.final_modulation, model.rule.final):
+    for layer in (model.rule.block.modulation, model.rule.final.modulation, model.rule.final.linear):
         torch.nn.init.normal_(layer.weight, std=0.05)
     return model
 
@@ -191,3 +192,39 @@ def test_the_cost_is_that_of_the_paper():
     rest = 76 * 768 + 768 * 72 + 18 * 768  # the cell embedding, the final layer, the attention itself
     assert model.macs() == 1024 * 12 * (4 * 768**2 + 2 * 768 * 3072 + rest)
     assert 87e9 < model.macs() < 89e9
+
+
+def test_a_weaker_self_is_the_same_growth_with_fewer_updates() -> None:
+    """A scale of 0 leaves the guide alone: the prediction of an automaton that had fewer updates from the start."""
+    model, labels = awake(Config(updates=4)).eval(), torch.eye(3)
+    guide = model.sample(labels, row_draws([1, 2, 3]), Sampling(0.0, "ddim", 1, guide="weaker", guide_updates=2))
+    draws = row_draws([1, 2, 3])
+    start = draws.normal(4, 5, 7)
+    state, fires = model.seed_state(draws), model.fires(draws, 4)[:2]
+    with torch.no_grad():
+        constants = model.rule.constants(start, torch.full((3,), 999), model.rule.label(labels))
+        young = model.output(model.grow(state, fires, constants))[:, :4]
+    signal, noise = (share.float()[:, None, None, None] for share in model.diffusion.shares(torch.full((3,), 999)))
+    torch.testing.assert_close(guide, model.diffusion.clean(young, start, signal, noise), atol=1e-4, rtol=1e-4)
+
+
+def test_without_guidance_for_a_while_the_halves_of_heredity_live_on() -> None:
+    model, labels = awake(Config(updates=3)).eval(), torch.eye(3)
+    sampling = Sampling(2.0, "ddim", 4, inherit="hidden", interval=(0.0, 0.6))
+    together = model.sample(labels, row_draws([1, 2, 3]), sampling)
+    torch.testing.assert_close(model.sample(labels[1:2], row_draws([2]), sampling), together[1:2], atol=1e-4, rtol=1e-4)
+    assert not together.allclose(model.sample(labels, row_draws([1, 2, 3]), Sampling(1.0, "ddim", 4, inherit="hidden")))
+
+
+@pytest.mark.parametrize("augment", [False, True])
+def test_how_an_image_was_moved_is_told_and_unmoved_is_nothing(augment: bool) -> None:
+    torch.manual_seed(0)
+    embedding = LabelEmbedding(3, 8, "whole", augment=augment)
+    labels, moved = torch.eye(3), torch.randn(3, 5)
+    plain, told, still = (
+        embedding.with_dropout(labels, 0.0, step_draws(0, 3), parameters) for parameters in (None, moved, 0 * moved)
+    )
+    assert still.equal(plain)
+    assert told.equal(plain) != augment
+    hidden = embedding.with_dropout(labels, 1.0, step_draws(0, 3), moved) - embedding.unconditional(3)
+    assert hidden.abs().max().item() > 0 if augment else hidden.abs().max().item() == 0  # never hidden with the labels

@@ -15,7 +15,7 @@ from medsynth.artifacts import weights
 from medsynth.codecs import Code
 from medsynth.draws import row_draws, step_draws
 from medsynth.errors import BadData
-from medsynth.generators import Sampling
+from medsynth.sampling import Sampling
 
 CODE, LABELS = Code((3, 4, 4)), 2
 SMALL: dict[str, dict[str, Any]] = {"geca": {"size": "tiny", "updates": 3}}

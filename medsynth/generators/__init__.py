@@ -1,43 +1,33 @@
 """Generators make latents from labels. One folder each; the folder's name is its kind."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from medsynth import kinds
 from medsynth.codecs import Code
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from medsynth.draws import Draws, RowDraws
+    from medsynth.sampling import Sampling
     from medsynth.shapes import Labels, Latents, Loss
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How samples are drawn. What a generator has no use for it leaves alone."""
-
-    guidance: float = 1.5
-    sampler: Literal["ddpm", "ddim", "dpm++"] = "dpm++"
-    steps: int = 25
-    updates: int | None = None  # cellular automata: updates a step; None: as in training
-    inherit: Literal["nothing", "output", "hidden", "both"] = "nothing"  # cellular automata: what a step leaves
-
-    @classmethod
-    def of(cls, settings: Any) -> "Sampling":
-        """As the section [expand] of a recipe has it."""
-        return cls(settings.guidance, settings.sampler, settings.sampling_steps, settings.updates, settings.inherit)
 
 
 class Generator(Protocol):
     """An nn.Module that learns latents and then makes new ones."""
 
-    def loss(self, latents: "Latents", labels: "Labels", draws: "Draws") -> "Loss": ...
+    def loss(
+        self, latents: "Latents", labels: "Labels", draws: "Draws", augmentation: "Tensor | None" = None
+    ) -> "Loss":
+        """augmentation (batch, parameter): how each image was moved, for generators that are told so."""
+        ...
 
     def macs(self) -> int:
         """Multiply-accumulates of one forward pass for one image."""
         ...
 
-    def sample(self, labels: "Labels", draws: "RowDraws", sampling: Sampling) -> "Latents":
+    def sample(self, labels: "Labels", draws: "RowDraws", sampling: "Sampling") -> "Latents":
         """One latent a row. A row depends on its labels and its own random numbers, not on its batch."""
         ...
 

@@ -1,8 +1,10 @@
 """Noise and its removal: the one diffusion that every continuous generator is trained and sampled with.
 
 Letters as in Ho et al. 2020 and Nichol & Dhariwal 2021: x_0 clean, x_t noised, a_bar the product of 1 - beta.
-    x_t = sqrt(a_bar_t) x_0 + sqrt(1 - a_bar_t) epsilon
-    v   = sqrt(a_bar_t) epsilon - sqrt(1 - a_bar_t) x_0                        (Salimans & Ho 2022, appendix D)
+    x_t = signal x_0 + noise epsilon,      signal = sqrt(a_bar_t), noise = sqrt(1 - a_bar_t)
+    v   = signal epsilon - noise x_0                                           (Salimans & Ho 2022, appendix D)
+Rectified flow (Liu et al. 2023) goes in a straight line instead, and is told the way:
+    x_t = (1 - s) x_0 + s epsilon,         flow = epsilon - x_0,      s = t / TIMESTEPS
 A network may answer with twice the channels: the second half then says where between its two bounds the logarithm of
 the variance lies (Nichol & Dhariwal, eq. 15).
 """
@@ -16,119 +18,137 @@ import torch
 from torch import Tensor
 
 from medsynth.draws import Draws, RowDraws
+from medsynth.errors import BadUsage
+from medsynth.nn.noise import NoiseSchedule, levels
+from medsynth.sampling import TIMESTEPS, Sampler
 from medsynth.shapes import Latents, Loss
 
-TIMESTEPS = 1000
-Prediction = Literal["epsilon", "v", "x0"]
-Sampler = Literal["ddpm", "ddim", "dpm++"]
+Prediction = Literal["epsilon", "v", "x0", "flow"]
 
 Denoiser = Callable[[Latents, Tensor], Tensor]  # x_t, t (batch,) -> prediction, then variance channels if there are any
 
 
 @dataclass(frozen=True)
 class Diffusion:
-    """A noise schedule and what the network predicts in it."""
+    """A noise schedule and what the network predicts in it. Rectified flow has no schedule and no variance to learn."""
 
     prediction: Prediction = "epsilon"
-    noise_schedule: Literal["linear", "cosine"] = "linear"
+    noise_schedule: NoiseSchedule = "linear"
     learns_variance: bool = True
     min_snr: float = 0.0  # gamma of Hang et al. 2023; 0 weighs all noise levels alike
 
-    def betas(self) -> Tensor:
-        """beta_1 .. beta_T, float64, (TIMESTEPS,). Linear: Ho et al. 2020; cosine: Nichol & Dhariwal 2021, eq. 17."""
-        if self.noise_schedule == "linear":
-            return torch.linspace(1e-4, 0.02, TIMESTEPS, dtype=torch.float64)
-        t = torch.arange(TIMESTEPS + 1, dtype=torch.float64) / TIMESTEPS
-        a_bar = torch.cos((t + 0.008) / 1.008 * math.pi / 2) ** 2
-        return (1 - a_bar[1:] / a_bar[:-1]).clamp(max=0.999)
+    @property
+    def has_variance(self) -> bool:
+        return self.learns_variance and self.prediction != "flow"
 
     def loss(self, network: Denoiser, x_0: Latents, draws: Draws) -> Loss:
-        """Mean squared error of the prediction; with learned variance, plus the bound with the mean held fixed.
+        """Mean squared error of the prediction, one noise level a row; plus the bound where a variance is learnt.
 
-        One noise level a row. The bound is scaled by T/1000, which is 1 here (Nichol & Dhariwal, section 3.1).
+        The sum is L_hybrid = L_simple + 0.001 L_vlb (Nichol & Dhariwal, eq. 16): L_vlb is the sum of the bound over the
+        1000 levels, which a single random level times 1000 estimates. The bound's mean is held fixed (section 3.1).
         """
-        t = (draws.uniform() * TIMESTEPS).long()
+        t = self._level(draws)
+        signal, noise = (part.float().to(x_0.device)[:, None, None, None] for part in self.shares(t))
         epsilon = draws.normal(*x_0.shape[1:]).to(x_0)
-        a_bar = self.betas().neg().add(1).cumprod(0)[t].float().to(x_0.device)[:, None, None, None]
-        x_t = a_bar.sqrt() * x_0 + (1 - a_bar).sqrt() * epsilon
-        answer = network(x_t, t.to(x_0.device)).float()
-        predicted, variance = answer.chunk(2, dim=1) if self.learns_variance else (answer, None)
-        velocity = a_bar.sqrt() * epsilon - (1 - a_bar).sqrt() * x_0
-        target = {"epsilon": epsilon, "x0": x_0, "v": velocity}[self.prediction]
-        weight = self._weight(a_bar.flatten())
-        value = (weight * (predicted - target).square().flatten(1).mean(1)).mean()
+        x_t = signal * x_0 + noise * epsilon
+        answer = network(x_t, t).float()
+        predicted, variance = answer.chunk(2, dim=1) if self.has_variance else (answer, None)
+        error = (predicted - self._target(x_0, epsilon, signal, noise)).square().flatten(1).mean(1)
+        value = (self._weight(signal.flatten(), noise.flatten()) * error).mean()
         if variance is not None:
-            clean = self.clean(predicted.detach(), x_t, a_bar)
-            value = value + self._bound(x_0, x_t, t, clean, variance)
+            value = value + self._bound(x_0, x_t, t, self.clean(predicted.detach(), x_t, signal, noise), variance)
         return value
 
-    def clean(self, predicted: Tensor, x_t: Latents, a_bar: Tensor) -> Latents:
+    def shares(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """How much image and how much noise there is in x_t, each (batch,), float64."""
+        if self.prediction == "flow":
+            return 1 - t.double() / TIMESTEPS, t.double() / TIMESTEPS
+        a_bar = levels(self.noise_schedule).a_bar[t]
+        return a_bar.sqrt(), (1 - a_bar).sqrt()
+
+    def clean(self, predicted: Tensor, x_t: Latents, signal: Tensor, noise: Tensor) -> Latents:
         """x_0 as the prediction implies it."""
         if self.prediction == "x0":
             return predicted
         if self.prediction == "epsilon":
-            return (x_t - (1 - a_bar).sqrt() * predicted) / a_bar.sqrt()
-        return a_bar.sqrt() * x_t - (1 - a_bar).sqrt() * predicted
+            return (x_t - noise * predicted) / signal
+        return (signal * x_t if self.prediction == "v" else x_t) - noise * predicted
 
     def scheduler(self, sampler: Sampler, steps: int) -> Any:
         """diffusers' scheduler of this diffusion, its timesteps set: from T - 1 down, evenly spaced."""
         from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
         from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
+        from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 
+        kinds = {"epsilon": "epsilon", "v": "v_prediction", "x0": "sample", "flow": "flow_prediction"}
         shared: dict[str, Any] = {
             "num_train_timesteps": TIMESTEPS,
-            "trained_betas": self.betas().float().numpy(),
-            "prediction_type": {"epsilon": "epsilon", "v": "v_prediction", "x0": "sample"}[self.prediction],
+            "trained_betas": levels(self.noise_schedule).beta.float().numpy(),
+            "prediction_type": kinds[self.prediction],
         }
         if sampler == "ddpm":
+            if self.prediction == "flow":
+                raise BadUsage("ddpm adds noise at every step, and rectified flow has none to add", hint="dpm++")
             variance = "learned_range" if self.learns_variance else "fixed_small"
             scheduler = DDPMScheduler(variance_type=variance, clip_sample=False, **shared)
             scheduler.set_timesteps(timesteps=respaced(steps))  # the exact respacing of Nichol & Dhariwal, section 4
             return scheduler
-        # DDIM is the solver of first order (Lu et al. 2022, section 4.1). diffusers' own goes from t to t - T // steps
-        # whatever the next timestep is, so that most numbers of steps end off the mean.
-        order = 1 if sampler == "ddim" else 2
-        scheduler = DPMSolverMultistepScheduler(solver_order=order, final_sigmas_type="zero", **shared)
-        scheduler.set_timesteps(timesteps=[round(TIMESTEPS * (steps - i) / steps) - 1 for i in range(steps)])
+        # DDIM is the solver of first order (Lu et al. 2022, section 4.1); of a flow, Euler's. The library's own DDIM
+        # goes from t to t - T // steps whatever the next timestep is, so that most numbers of steps end off the mean.
+        shared |= {"solver_order": 1 if sampler == "ddim" else 2, "final_sigmas_type": "zero"}
+        shared |= {"timestep_spacing": "trailing", "use_flow_sigmas": self.prediction == "flow"}
+        scheduler = (UniPCMultistepScheduler if sampler == "unipc" else DPMSolverMultistepScheduler)(**shared)
+        scheduler.set_timesteps(steps)
         return scheduler
 
     def sample(self, network: Denoiser, start: Latents, sampler: Sampler, steps: int, draws: RowDraws) -> Latents:
-        """From noise to latents. Each row's noise comes from its own generator, so no row depends on its batch."""
+        """From noise to latents. Each row's noise comes from its own generator, so no row depends on its batch.
+
+        The network is given t on the CPU, so that a choice by its value does not wait for a GPU.
+        """
         scheduler = self.scheduler(sampler, steps)
         x = start * scheduler.init_noise_sigma
         for t in scheduler.timesteps.tolist():
-            answer = network(scheduler.scale_model_input(x, t), torch.full((len(x),), t, device=x.device)).float()
-            if self.learns_variance and sampler != "ddpm":
+            answer = network(scheduler.scale_model_input(x, t), torch.full((len(x),), t)).float()
+            if self.has_variance and sampler != "ddpm":
                 answer = answer.chunk(2, dim=1)[0]
-            # Only the ancestral sampler adds noise; the other two would refuse a generator or not use it.
+            # Only the ancestral sampler adds noise; the others would refuse a generator or not use it.
             noisy = {"generator": draws.generators} if sampler == "ddpm" else {}
             x = scheduler.step(answer, t, x, **noisy).prev_sample
         return x
 
-    def _weight(self, a_bar: Tensor) -> Tensor:
+    def _level(self, draws: Draws) -> Tensor:
+        """A random t for each row: any of the levels alike; for rectified flow the middle ones more often.
+
+        The latter is the logit-normal density of Esser et al. 2024, section 3.1, with mean 0 and deviation 1.
+        """
+        if self.prediction == "flow":
+            return TIMESTEPS * draws.normal().sigmoid()
+        return (draws.uniform() * TIMESTEPS).long()
+
+    def _target(self, x_0: Latents, epsilon: Tensor, signal: Tensor, noise: Tensor) -> Tensor:
+        if self.prediction == "v":
+            return signal * epsilon - noise * x_0
+        return {"epsilon": epsilon, "x0": x_0, "flow": epsilon - x_0}[self.prediction]
+
+    def _weight(self, signal: Tensor, noise: Tensor) -> Tensor:
         """min-SNR-gamma for each kind of prediction (Hang et al. 2023, section 3.4); (batch,)."""
-        if not self.min_snr:
-            return torch.ones_like(a_bar)
-        snr = a_bar / (1 - a_bar)
+        if not self.min_snr or self.prediction == "flow":
+            return torch.ones_like(signal)
+        snr = (signal / noise).square()
         return snr.clamp(max=self.min_snr) / {"epsilon": snr, "x0": torch.ones_like(snr), "v": snr + 1}[self.prediction]
 
     def _bound(self, x_0: Latents, x_t: Latents, t: Tensor, clean: Latents, variance: Tensor) -> Loss:
-        """L_vlb of the learned variance, bits a dimension (Nichol & Dhariwal, eq. 4 to 6 and 15), (1,)."""
-        betas = self.betas()
-        a_bar = (1 - betas).cumprod(0)
-        a_bar_before = torch.cat([torch.ones(1, dtype=torch.float64), a_bar[:-1]])
-        posterior = betas * (1 - a_bar_before) / (1 - a_bar)
-        posterior[0] = posterior[1]  # the first is zero: its logarithm would not be a number
+        """L_vlb at one level, bits a dimension (Nichol & Dhariwal, eq. 4 to 6 and 15), (1,)."""
+        known = levels(self.noise_schedule)
 
         def at(values: Tensor) -> Tensor:
             return values[t].float().to(x_0.device)[:, None, None, None]
 
-        of_clean = at(betas * a_bar_before.sqrt() / (1 - a_bar))
-        of_noised = at((1 - a_bar_before) * (1 - betas).sqrt() / (1 - a_bar))
-        low, high = at(posterior.log()), at(betas.log())
+        low, high = at(known.posterior.log()), at(known.beta.log())
         share = (variance + 1) / 2
         log_variance = share * high + (1 - share) * low
-        true_mean, mean = (of_clean * x + of_noised * x_t for x in (x_0, clean))
+        true_mean, mean = (at(known.of_clean) * x + at(known.of_noised) * x_t for x in (x_0, clean))
         divergence = 0.5 * (
             log_variance - low - 1 + (low - log_variance).exp() + (true_mean - mean) ** 2 * (-log_variance).exp()
         )
@@ -145,7 +165,11 @@ def respaced(steps: int) -> list[int]:
     return sorted({round(i * (TIMESTEPS - 1) / (steps - 1)) for i in range(steps)}, reverse=True)
 
 
-def guided(conditional: Tensor, unconditional: Tensor, scale: float, channels: int) -> Tensor:
-    """Classifier-free guidance (Ho & Salimans 2022, eq. 6) of the first `channels`; the rest stays conditional."""
-    steered = unconditional[:, :channels] + scale * (conditional[:, :channels] - unconditional[:, :channels])
-    return torch.cat([steered, conditional[:, channels:]], dim=1)
+def guided(prediction: Tensor, guide: Tensor, scale: float, channels: int) -> Tensor:
+    """A prediction led away from a guide's, in its first `channels`; the rest stays as it is.
+
+    With a guide that knows no labels this is classifier-free guidance (Ho & Salimans 2022, eq. 6), with a weaker one
+    autoguidance (Karras et al. 2024, eq. 3).
+    """
+    steered = guide[:, :channels] + scale * (prediction[:, :channels] - guide[:, :channels])
+    return torch.cat([steered, prediction[:, channels:]], dim=1)

@@ -11,6 +11,7 @@ from medsynth.draws import Draws
 from medsynth.shapes import Labels
 
 FREQUENCIES = 256
+AUGMENTATIONS = 5  # mirrored, turned, shifted right and down, scaled
 
 
 def sinusoidal_time(t: Tensor) -> Tensor:
@@ -48,12 +49,17 @@ class LabelEmbedding(nn.Module):
 
     `whole`: a learned null stands for the whole vector. `per-label`: hidden labels become 0 one by one, and the zero
     vector is the null, which an image without any label also has (as in GeCA's implementation; kept for comparison).
+    With `augment` there is a second part: how a training image was moved. It is never hidden and says nothing for an
+    image that was not moved, which is what is asked for when sampling (Karras et al. 2022, appendix F.2).
     """
 
-    def __init__(self, labels: int, width: int, dropout: Literal["whole", "per-label"]) -> None:
+    def __init__(
+        self, labels: int, width: int, dropout: Literal["whole", "per-label"], *, augment: bool = False
+    ) -> None:
         super().__init__()
         self.first, self.second = nn.Linear(labels, width), nn.Linear(width, width)
         self.null = nn.Parameter(torch.zeros(width)) if dropout == "whole" else None
+        self.moved = nn.Linear(AUGMENTATIONS, width, bias=False) if augment else None
 
     def forward(self, labels: Labels) -> Tensor:
         return self.second(self.first(labels))
@@ -64,9 +70,16 @@ class LabelEmbedding(nn.Module):
             return self.null.expand(rows, -1)
         return self(self.first.weight.new_zeros(rows, self.first.in_features))
 
-    def with_dropout(self, labels: Labels, rate: float, draws: Draws) -> Tensor:
-        """As in training: labels hidden at random. One number is drawn a label, whatever the kind of dropout."""
+    def with_dropout(self, labels: Labels, rate: float, draws: Draws, augmentation: Tensor | None = None) -> Tensor:
+        """As in training: labels hidden at random. One number is drawn a label, whatever the kind of dropout.
+
+        augmentation (batch, AUGMENTATIONS): how each image was moved, 0 for not at all.
+        """
         hidden = (draws.uniform(labels.shape[1]) < rate).to(labels.device)
         if self.null is None:
-            return self(labels.masked_fill(hidden, 0))
-        return torch.where(hidden[:, :1], self.null, self(labels))
+            embedded = self(labels.masked_fill(hidden, 0))
+        else:
+            embedded = torch.where(hidden[:, :1], self.null, self(labels))
+        if self.moved is None or augmentation is None:
+            return embedded
+        return embedded + self.moved(augmentation)

@@ -20,8 +20,8 @@ from medsynth.artifacts.cohort import IMAGES, Cohort, Sample
 from medsynth.data import images, png
 from medsynth.data.loading import labels_of
 from medsynth.draws import row_draws
-from medsynth.generators import Sampling
 from medsynth.job import Job, Result
+from medsynth.sampling import Sampling
 
 WRITERS = 2  # threads that write PNG files while the next batch is drawn
 

@@ -12,8 +12,8 @@ from medsynth.artifacts.cohort import Cohort
 from medsynth.data import images
 from medsynth.data.loading import labels_of
 from medsynth.draws import Draws, row_draws
-from medsynth.generators import Sampling
 from medsynth.job import Job, Result
+from medsynth.sampling import Sampling
 from medsynth.shapes import Labels, Loss
 from medsynth.training import Hooks, LossOf, Place, fit, foretell
 

@@ -20,9 +20,10 @@ class Config(Fitting):
     """M, updates of the automaton in one diffusion step; 12 in the paper, with 32 x 32 cells."""
     fire_rate: Annotated[float, Field(gt=0, le=1)] = 0.9
     """Probability with which a cell takes part in an update; 0.5 in the paper, where 12 updates make up for it."""
-    prediction: Literal["epsilon", "v"] = "v"
-    """What the automaton predicts: the noise, as in the paper, or the velocity, which learns faster."""
-    noise_schedule: Literal["linear", "cosine"] = "linear"
+    prediction: Literal["epsilon", "v", "x0", "flow"] = "v"
+    """What the automaton predicts: the noise, as in the paper, the velocity, which learns faster, the image, or the way
+    of a rectified flow."""
+    noise_schedule: Literal["linear", "scaled-linear", "cosine"] = "linear"
     """How noise grows over the 1000 diffusion steps."""
     min_snr: Annotated[float, Field(ge=0)] = 5.0
     """Gamma of the min-SNR loss weight; 0 weighs every noise level alike, as in the paper."""
@@ -30,6 +31,8 @@ class Config(Fitting):
     """What is hidden for classifier-free guidance: all labels at once, for a learned null, or each label alone."""
     label_dropout_rate: Share = 0.1
     """How often labels are hidden."""
+    augment: bool = False
+    """Learn from moved images, too, and be told how they were moved; needs encode.augmented."""
     heredity: Share = 0.0
     """Share of training examples that grow from the hidden state which a pass before left, as they do in sampling; 0:
     none, as in the paper, where hundreds of small diffusion steps make up for it."""

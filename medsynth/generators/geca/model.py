@@ -8,12 +8,12 @@ from torch.utils.checkpoint import checkpoint
 
 from medsynth.codecs import Code
 from medsynth.draws import Draws, RowDraws
-from medsynth.generators import Sampling
 from medsynth.generators.geca.config import Config
 from medsynth.generators.geca.rule import SHAPES, Constants, Rule
 from medsynth.nn.diffusion import Diffusion, guided
 from medsynth.nn.embeddings import LabelEmbedding
 from medsynth.nn.neighbourhood import NEIGHBOURS
+from medsynth.sampling import Sampling
 from medsynth.shapes import Labels, Latents, Loss
 
 
@@ -29,11 +29,12 @@ class Model(nn.Module):
         self.diffusion = Diffusion(
             config.prediction, config.noise_schedule, learns_variance=True, min_snr=config.min_snr
         )
-        self.rule = Rule(shape, self.channels, self.grid, LabelEmbedding(labels, shape.width, config.label_dropout))
+        label = LabelEmbedding(labels, shape.width, config.label_dropout, augment=config.augment)
+        self.rule = Rule(shape, self.channels, self.grid, label)
 
-    def loss(self, latents: Latents, labels: Labels, draws: Draws) -> Loss:
+    def loss(self, latents: Latents, labels: Labels, draws: Draws, augmentation: Tensor | None = None) -> Loss:
         """The diffusion's loss; the automaton grows from a fresh seed for every example."""
-        condition = self.rule.label.with_dropout(labels, self.config.label_dropout_rate, draws)
+        condition = self.rule.label.with_dropout(labels, self.config.label_dropout_rate, draws, augmentation)
         state = self.seed_state(draws).to(latents.device)
         fires = self.fires(draws, self.config.updates).to(latents.device)
 
@@ -53,40 +54,45 @@ class Model(nn.Module):
 
     @torch.no_grad()
     def sample(self, labels: Labels, draws: RowDraws, sampling: Sampling) -> Latents:
-        """Latents for labels, (row, channel, row, column). Heredity works with guidance and without."""
+        """Latents for labels, (row, channel, row, column). Heredity works with guidance and without.
+
+        The halves of guidance share seed and fire masks, so that they differ by the labels only; their hidden states
+        are their own. A weaker self is the same growth cut short: its prediction is met on the way and costs nothing.
+        """
         device = next(self.parameters()).device
-        labels, rows = labels.to(device), draws.rows
-        conditions = [self.rule.label(labels)]
-        if sampling.guidance != 1:
-            conditions.append(self.rule.label.unconditional(rows))
-        # The halves of guidance share seed and fire masks, so that they differ by the labels only; their hidden states
-        # are their own.
-        condition = torch.cat(conditions)
+        conditional, rows = self.rule.label(labels.to(device)), draws.rows
+        both = torch.cat([conditional, self.rule.label.unconditional(rows)])
         updates = sampling.updates or self.config.updates
+        weaker = min(sampling.guide_updates or max(1, updates // 2), updates)
+        unlabelled = sampling.guide == "unlabelled" and sampling.guidance != 1
         inherited: Tensor | None = None
 
         def network(x_t: Latents, t: Tensor) -> Tensor:
             nonlocal inherited
-            state = self.seed_state(draws).to(device).repeat(len(conditions), 1, 1)
+            scale = sampling.scale_at(float(t[0]))
+            # Whoever inherits has to live through every step, also those without guidance.
+            halves = 2 if unlabelled and (scale != 1 or sampling.inherit != "nothing") else 1
+            state = self.seed_state(draws).to(device).repeat(halves, 1, 1)
             if inherited is not None:
                 state = self.inherit(state, inherited, sampling.inherit)
-            fires = self.fires(draws, updates).to(device).repeat(1, len(conditions), 1)
-            halves = len(conditions)
+            fires = self.fires(draws, updates).to(device).repeat(1, halves, 1)
+            condition = both if halves == 2 else conditional
             constants = self.rule.constants(x_t.repeat(halves, 1, 1, 1), t.repeat(halves), condition)
-            inherited = self.grow(state, fires, constants)
+            young = self.grow(state, fires[:weaker], constants)
+            inherited = self.grow(young, fires[weaker:], constants)
             answer = self.output(inherited)
-            if halves == 1:
-                return answer
-            conditional, unconditional = answer.chunk(2)
-            return guided(conditional, unconditional, sampling.guidance, self.channels)
+            if scale == 1:
+                return answer[:rows]
+            guide = self.output(young) if sampling.guide == "weaker" else answer[rows:]
+            return guided(answer[:rows], guide, scale, self.channels)
 
         start = draws.normal(*self.code.shape).to(device)
         return self.diffusion.sample(network, start, sampling.sampler, sampling.steps, draws)
 
     def macs(self) -> int:
         """Multiplications and additions of one forward pass for one image, counting every cell in every update."""
-        rule = self.rule
-        layers = (rule.cell_embedding, rule.qkv, rule.attention_out, *rule.mlp, rule.final)
+        rule, block = self.rule, self.rule.block
+        layers = (rule.cell_embedding, block.qkv, block.attention_out, *block.mlp, rule.final.linear)
         linear = sum(layer.weight.numel() for layer in layers)
         attention = 2 * NEIGHBOURS * rule.width  # scores, and the sum of values
         return self.grid[0] * self.grid[1] * self.config.updates * (linear + attention)
@@ -115,8 +121,9 @@ class Model(nn.Module):
         return flat.view(rows, cells, channels)
 
     def output(self, state: Tensor) -> Tensor:
-        """C_out as a prediction and its variance, (row, 2 * channel, row, column)."""
-        return state[..., : 2 * self.channels].transpose(1, 2).unflatten(2, self.grid)
+        """C_out as a prediction and, where it is learnt, its variance, (row, 2 * channel, row, column)."""
+        channels = 2 * self.channels if self.diffusion.has_variance else self.channels
+        return state[..., :channels].transpose(1, 2).unflatten(2, self.grid)
 
     def inherit(self, seed: Tensor, left: Tensor, mode: str) -> Tensor:
         """A new state in which some part is what the last diffusion step left (eq. 5 to 7)."""

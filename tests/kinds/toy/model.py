@@ -1,11 +1,11 @@
 """Labels -> the mean of the latents that had them, with noise about it."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from medsynth.codecs import Code
 from medsynth.draws import Draws, RowDraws
-from medsynth.generators import Sampling
+from medsynth.sampling import Sampling
 from medsynth.shapes import Labels, Latents, Loss
 
 
@@ -17,7 +17,7 @@ class Model(nn.Module):
         self.code = code
         self.mean = nn.Linear(labels, code.shape[0])
 
-    def loss(self, latents: Latents, labels: Labels, draws: Draws) -> Loss:
+    def loss(self, latents: Latents, labels: Labels, draws: Draws, augmentation: Tensor | None = None) -> Loss:
         return (latents - self.mean(labels)[:, :, None, None]).square().mean()
 
     def macs(self) -> int:

@@ -1,0 +1,37 @@
+"""How samples are drawn, in words that every generator shares. What a generator has no use for it leaves alone."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+TIMESTEPS = 1000  # levels of noise of a diffusion; 0 is almost clean, TIMESTEPS - 1 almost nothing but noise
+
+Sampler = Literal["ddpm", "ddim", "dpm++", "unipc"]
+Guide = Literal["unlabelled", "weaker"]
+Inherit = Literal["nothing", "output", "hidden", "both"]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Solver, guidance, and what is special to cellular automata."""
+
+    guidance: float = 1.5
+    sampler: Sampler = "dpm++"
+    steps: int = 25
+    updates: int | None = None  # cellular automata: updates a step; None: as in training
+    inherit: Inherit = "nothing"  # cellular automata: what a step leaves
+    interval: tuple[float, float] = (0.0, 1.0)  # of t / TIMESTEPS: where guidance works
+    guide: Guide = "unlabelled"  # what a prediction is led away from: the one without labels, or a weaker self's
+    guide_updates: int | None = None  # cellular automata: updates of the weaker self; None: half
+
+    @classmethod
+    def of(cls, settings: Any) -> "Sampling":
+        """As the section [expand] of a recipe has it."""
+        return cls(
+            settings.guidance, settings.sampler, settings.sampling_steps, settings.updates, settings.inherit,
+            settings.guidance_interval, settings.guide, settings.guide_updates,
+        )  # fmt: skip
+
+    def scale_at(self, t: float) -> float:
+        """The scale of guidance at a level of noise; 1 is none (Kynkäänniemi et al. 2024: only where it helps)."""
+        low, high = self.interval
+        return self.guidance if low <= t / TIMESTEPS <= high else 1.0
