@@ -24,6 +24,8 @@ class Fitting(BaseModel):
     """Optimiser steps."""
     minutes: Annotated[float, Field(gt=0)] | None = None
     """Train for this many minutes instead of a number of steps."""
+    epochs: Annotated[float, Field(gt=0)] | None = None
+    """See every training image so many times instead of a number of steps."""
     batch_size: Positive = 32
     """Images in one optimiser step, over all processes together."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
@@ -46,3 +48,7 @@ class Fitting(BaseModel):
     """Steps between two preview pictures; 0 draws none."""
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 60.0
     """Seconds of training that a killed process loses at most."""
+
+    def steps_over(self, items: int) -> int:
+        """Optimiser steps over so many items: `epochs` of them where that is given, `steps` otherwise."""
+        return self.steps if self.epochs is None else max(1, round(self.epochs * items / self.batch_size))
