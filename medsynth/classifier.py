@@ -54,6 +54,10 @@ class Classifier(nn.Module):
         """Images in [-1, 1] -> logits, (image, label)."""
         return self.net((images - self.mean) / self.deviation)
 
+    def features(self, images: Images) -> Tensor:
+        """Images in [-1, 1] -> what the last layer sees of them, (image, 512)."""
+        return self.net.forward_head(self.net.forward_features((images - self.mean) / self.deviation), pre_logits=True)
+
     def loss(self, logits: Tensor, labels: Labels) -> Loss:
         """Cross-entropy for one class, the mean of the labels' binary cross-entropies for several."""
         if self.plan.one_class:

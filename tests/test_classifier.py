@@ -25,6 +25,14 @@ def test_it_is_the_papers_resnet_34_with_a_head_for_the_labels():
     assert classifier.build(GREY, seed=0)(torch.zeros(2, 1, 32, 32)).shape == (2, 2)
 
 
+def test_features_are_what_the_last_layer_sees():
+    model, images = classifier.build(GREY, seed=0).eval(), torch.randn(2, 1, 32, 32)
+    with torch.no_grad():
+        features = model.features(images)
+        torch.testing.assert_close(model.net.fc(features), model(images))
+    assert features.shape == (2, 512)
+
+
 def test_building_leaves_the_random_numbers_of_others_alone():
     torch.manual_seed(3)
     expected = torch.rand(4)
