@@ -1,4 +1,4 @@
-"""A model while it learns: weights, their running mean, the best so far, the optimiser; to a checkpoint and back."""
+"""A model while it learns: weights, their running mean, those kept so far, the optimiser; to a checkpoint and back."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +13,10 @@ from medsynth.settings import Fitting
 
 
 class Learner:
-    """What changes from step to step. `facts` are the plain numbers among it: step, seconds, rollbacks, best score."""
+    """What changes from step to step. `facts` is what of it JSON can hold: step, seconds, rollbacks, looks."""
 
     mean: dict[str, Tensor]
-    best: dict[str, Tensor]
+    kept: dict[str, Tensor]  # empty until there is something to keep
     facts: dict[str, Any]
 
     def __init__(self, model: nn.Module, settings: Fitting, device: str) -> None:
@@ -34,8 +34,10 @@ class Learner:
         """Be as before the first step."""
         self.model.load_state_dict(self.first)
         self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": {}})
-        self.mean, self.best = _copied(self.first), {}
-        self.facts = {"step": 0, "seconds": 0.0, "rollbacks": 0, "score": None, "best_step": None}
+        self.mean, self.kept = _copied(self.first), {}
+        self.facts = {
+            "step": 0, "seconds": 0.0, "rollbacks": 0, "looks": [], "kept_step": None, "stopped": False,
+        }  # fmt: skip
 
     @property
     def shown(self) -> dict[str, Tensor]:
@@ -66,20 +68,19 @@ class Learner:
             self.model.load_state_dict(live)
             self.model.train()
 
-    def judge(self, score: float) -> None:
-        """Keep the weights of now if no score was better."""
-        if self.facts["score"] is None or score > self.facts["score"]:
-            self.facts |= {"score": score, "best_step": self.facts["step"]}
-            self.best = _copied(self.shown)
+    def keep(self) -> None:
+        """Keep the weights that others see now for the end, in place of what was kept before."""
+        self.facts["kept_step"] = self.facts["step"]
+        self.kept = _copied(self.shown)
 
     def finish(self) -> None:
         """Leave in the model what was learned, in evaluation mode."""
-        self.model.load_state_dict(self.best or self.shown)
+        self.model.load_state_dict(self.kept or self.shown)
         self.model.eval()
 
     def save(self, folder: Path) -> None:
         """Write a checkpoint."""
-        parts = {"model": self.model.state_dict(), "mean": self.mean, "best": self.best}
+        parts = {"model": self.model.state_dict(), "mean": self.mean, "kept": self.kept}
         tensors = {f"{part}/{name}": value for part, values in parts.items() for name, value in values.items()}
         for index, moments in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{index}/{name}": value for name, value in moments.items()}
@@ -90,12 +91,12 @@ class Learner:
         state = checkpoint.load(folder)
         if state is None:
             return False
-        parts: dict[str, dict[str, Tensor]] = {"model": {}, "mean": {}, "best": {}, "optimizer": {}}
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, "mean": {}, "kept": {}, "optimizer": {}}
         for name, value in state.tensors.items():
             part, _, rest = name.partition("/")
             parts[part][rest] = value.to(self.device)
         self.model.load_state_dict(parts["model"])
-        self.mean, self.best = parts["mean"], parts["best"]
+        self.mean, self.kept = parts["mean"], parts["kept"]
         moments: dict[int, dict[str, Tensor]] = {}
         for name, value in parts["optimizer"].items():
             index, _, which = name.partition("/")
@@ -104,7 +105,7 @@ class Learner:
         scaler = state.facts.pop("scaler")
         if self.scaler.is_enabled():
             self.scaler.load_state_dict(scaler)
-        self.facts = state.facts
+        self.facts |= state.facts
         return True
 
 

@@ -29,6 +29,7 @@ from medsynth.shapes import Loss
 MAX_ROLLBACKS = 3
 
 LossOf = Callable[[Tensor, Draws], Loss]
+Look = dict[str, float]  # the numbers that a look at the weights gives, and the step
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,21 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """What follows from a look at the weights."""
+
+    keep: bool  # these weights instead of those that were kept before
+    stop: bool = False  # train no further
+
+
+@dataclass(frozen=True)
 class Hooks:
     """What is done on the way, with the running mean of the weights in place."""
 
     preview: Callable[[nn.Module, int], None] | None = None  # model, step; every settings.preview_every steps
-    score: Callable[[nn.Module], float] | None = None  # higher is better: the weights of the best score are kept
-    score_every: int = 0
+    look: Callable[[nn.Module], Look] | None = None  # what it finds is logged, and judged
+    judge: Callable[[list[Look]], Verdict] = lambda _looks: Verdict(keep=True)  # all looks so far, in their order
+    look_every: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,8 +69,9 @@ class Fitted:
     steps: int
     seconds: float
     rollbacks: int
-    score: float | None = None
-    best_step: int | None = None
+    looks: tuple[Look, ...] = ()
+    kept_step: int | None = None  # whose weights a verdict kept
+    stopped: bool = False  # by a verdict, before its time
 
     def notes(self) -> tuple[str, ...]:
         if not self.rollbacks:
@@ -78,9 +89,9 @@ def fit(
     """Minimise `loss(rows, draws)` over `items` items; leave the running mean of the weights in `model`.
 
     `rows` are the indices of the items that this process works on in this step, `draws` their random numbers. With
-    `hooks.score` the best-scored weights are left instead. Raises BadUsage for a batch that is smaller than the number
-    of processes, MedsynthError when the loss keeps being not a number, and Interrupted, after saving, when a signal
-    asked to stop.
+    `hooks.look` the weights that `hooks.judge` kept last are left instead. Raises BadUsage for a batch that is smaller
+    than the number of processes, MedsynthError when the loss keeps being not a number, and Interrupted, after saving,
+    when a signal asked to stop.
     """
     if settings.batch_size < place.world.size:
         raise BadUsage(
@@ -98,13 +109,13 @@ def foretell(model: nn.Module, loss: LossOf, *, items: int, settings: Fitting, p
     for _ in range(2):
         run.step()
     seconds = (time.monotonic() - started) / 2
-    parameters = sum(p.numel() for p in model.parameters())
+    parameters, steps = sum(p.numel() for p in model.parameters()), settings.steps_over(items)
     return {
         "images": items,
         "parameters": parameters,
-        "steps": settings.steps if settings.minutes is None else round(60 * settings.minutes / seconds),
+        "steps": steps if settings.minutes is None else round(60 * settings.minutes / seconds),
         "seconds_per_step": round(seconds, 3),
-        "minutes": round(seconds * settings.steps / 60, 1) if settings.minutes is None else settings.minutes,
+        "minutes": round(seconds * steps / 60, 1) if settings.minutes is None else settings.minutes,
         # Two checkpoints of weights, running mean and two moments, and the result.
         "megabytes": round((2 * 4 + 1) * 4 * parameters / 1e6, 1),
     }
@@ -132,7 +143,7 @@ class _Run:
         self._begin()
         saved = started = time.monotonic()
         before = self.facts["seconds"]
-        while self.progress < 1:
+        while not self._is_over():
             good = self.step()
             self.facts["seconds"] = before + time.monotonic() - started
             if not good:
@@ -152,7 +163,10 @@ class _Run:
         # worth, and whoever is killed between here and the end of the stage loses checkpoint_seconds, as anywhere.
         self.learner.finish()
         facts = self.facts
-        return Fitted(facts["step"], facts["seconds"], facts["rollbacks"], facts["score"], facts["best_step"])
+        return Fitted(
+            facts["step"], facts["seconds"], facts["rollbacks"], tuple(facts["looks"]), facts["kept_step"],
+            facts["stopped"],
+        )  # fmt: skip
 
     def step(self) -> bool:
         """One optimiser step. False when it led to something that is not a number."""
@@ -187,21 +201,23 @@ class _Run:
 
     def _progress(self) -> float:
         if self.settings.minutes is None:
-            return self.facts["step"] / self.settings.steps
+            return self.facts["step"] / self.settings.steps_over(self.items)
         return float(self.place.world.agree(self.facts["seconds"])) / (60 * self.settings.minutes)
 
+    def _is_over(self) -> bool:
+        return self.progress >= 1 or self.facts["stopped"]
+
     def _look(self) -> None:
-        """Log, draw a preview, score: each when its turn has come."""
-        step, last = self.facts["step"], self.progress >= 1
-        total = self.settings.steps if self.settings.minutes is None else round(step / max(self.progress, 1e-9))
+        """Look at the weights, draw a preview, log: each when its turn has come."""
+        step = self.facts["step"]
+        total = round(step / max(self.progress, 1e-9))
         self.place.progress(self.place.name, step, max(total, step))
         entry: dict[str, Any] = {}
-        if self.hooks.score and (step % self.hooks.score_every == 0 or last):
-            with self.learner.averaged():
-                entry["score"] = self.place.world.agree(float(self.hooks.score(self.learner.model)))
-            self.learner.judge(entry["score"])
+        if self.hooks.look and (step % self.hooks.look_every == 0 or self._is_over()):
+            entry = self._judged(self.hooks.look)
         if not self.place.world.is_first:
             return
+        last = self._is_over()
         if self.hooks.preview and self.settings.preview_every and (step % self.settings.preview_every == 0 or last):
             with self.learner.averaged():
                 self.hooks.preview(self.learner.model, step)
@@ -209,7 +225,22 @@ class _Run:
             mean = torch.stack(self.losses).mean().item() if self.losses else math.nan
             self.losses.clear()
             entry |= {"step": step, "seconds": round(self.facts["seconds"], 2), "learning_rate": self.learning_rate}
-            log.append(self.place.folder, entry | ({"loss": mean} if math.isfinite(mean) else {}))
+            entry |= {"loss": mean}
+            log.append(self.place.folder, {key: value for key, value in entry.items() if math.isfinite(value)})
+
+    def _judged(self, look: Callable[[nn.Module], Look]) -> Look:
+        """What a look found, after its verdict. The first process looks for all, so that all come to the same."""
+        found: Look = {}
+        if self.place.world.is_first:
+            with self.learner.averaged():
+                found = look(self.learner.model)
+        found = self.place.world.agree(found | {"step": self.facts["step"]})
+        self.facts["looks"] = [*self.facts["looks"], found]
+        verdict = self.hooks.judge(self.facts["looks"])
+        if verdict.keep:
+            self.learner.keep()
+        self.facts["stopped"] = verdict.stop
+        return dict(found)
 
     def _save(self) -> None:
         if self.place.world.is_first:

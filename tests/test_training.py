@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from medsynth.interrupt import Interrupted
 from medsynth.learner import precision
 from medsynth.order import batch_rows
 from medsynth.shapes import Loss
-from medsynth.training import Hooks, LossOf, Place, fit, foretell
+from medsynth.training import Hooks, Look, LossOf, Place, Verdict, fit, foretell
 
 
 class Cut(Exception):
@@ -155,29 +155,50 @@ def test_minutes_count_instead_of_steps(tmp_path: Path) -> None:
     assert fitted.seconds >= 0.15
 
 
-def test_the_weights_with_the_best_score_are_kept(tmp_path: Path) -> None:
+def keep(steps: Iterable[int], stop: int | None = None) -> Callable[[list[Look]], Verdict]:
+    """Keep the weights of some steps, and stop after a step."""
+    return lambda looks: Verdict(keep=looks[-1]["step"] in steps, stop=looks[-1]["step"] == stop)
+
+
+def test_the_weights_that_a_verdict_kept_last_are_left(tmp_path: Path) -> None:
     seen: dict[int, dict[str, bytes]] = {}
 
-    def score(model: nn.Module) -> float:
+    def look(model: nn.Module) -> Look:
         assert not model.training
         assert not torch.is_grad_enabled()
         seen[2 * len(seen) + 2] = toy.bits(model)
-        return -abs(len(seen) - 3)  # the third look is the best
+        return {"found": 0.5 * len(seen)}
 
-    model, fitted = toy.train(tmp_path, hooks=Hooks(score=score, score_every=2))
-    assert (fitted.best_step, fitted.score) == (6, 0)
-    assert toy.bits(model) == seen[6]
-    assert [entry["score"] for entry in log.load(tmp_path) if "score" in entry] == [-2, -1, 0, -1, -2, -3]
+    model, fitted = toy.train(tmp_path, hooks=Hooks(look=look, judge=keep([2, 6]), look_every=2))
+    assert (fitted.kept_step, fitted.stopped, fitted.steps) == (6, False, toy.STEPS)
+    assert toy.bits(model) == seen[6] != seen[12]
+    assert fitted.looks == tuple({"found": 0.5 * n, "step": 2 * n} for n in range(1, 7))
+    assert [e["found"] for e in log.load(tmp_path) if "found" in e] == [0.5, 1, 1.5, 2, 2.5, 3]
 
 
-def test_the_last_step_is_scored_even_out_of_turn(tmp_path: Path) -> None:
-    looks: list[int] = []
-    toy.train(
-        tmp_path,
-        hooks=Hooks(score=lambda _: float(len(looks)), score_every=5),
-        progress=lambda _n, done, _t: looks.append(done),
-    )
-    assert [entry["step"] for entry in log.load(tmp_path) if "score" in entry] == [5, 10, 12]
+def test_a_verdict_judges_all_looks_so_far(tmp_path: Path) -> None:
+    judged: list[list[float]] = []
+
+    def judge(looks: list[Look]) -> Verdict:
+        judged.append([look["step"] for look in looks])
+        return Verdict(keep=True)
+
+    toy.train(tmp_path, hooks=Hooks(look=lambda _: {}, judge=judge, look_every=5))
+    assert judged == [[5], [5, 10], [5, 10, 12]]  # the last step even out of turn
+
+
+def test_a_verdict_ends_training_with_a_last_preview_and_a_last_line_of_log(tmp_path: Path) -> None:
+    drawn: list[int] = []
+    hooks = Hooks(lambda _, step: drawn.append(step), lambda _: {}, keep([2, 4], stop=6), 2)
+    _, fitted = toy.train(tmp_path, hooks=hooks, log_every=100, preview_every=100)
+    assert (fitted.steps, fitted.kept_step, fitted.stopped) == (6, 4, True)
+    assert [entry["step"] for entry in log.load(tmp_path)] == [2, 4, 6]
+    assert drawn == [6]
+
+
+def test_numbers_that_are_none_stay_out_of_the_log(tmp_path: Path) -> None:
+    toy.train(tmp_path, hooks=Hooks(look=lambda _: {"found": math.nan, "other": 1.0}, look_every=6))
+    assert [sorted(e.keys() & {"found", "other"}) for e in log.load(tmp_path) if "other" in e] == [["other"]] * 2
 
 
 def test_previews_are_drawn_from_the_running_mean_every_so_often_and_at_the_end(tmp_path: Path) -> None:
@@ -238,18 +259,18 @@ def test_a_training_that_is_killed_and_repeated_ends_with_the_same_bits(tmp_path
 )
 def test_a_training_may_be_cut_off_before_any_step(tmp_path: Path, changes: dict[str, Any]) -> None:
     def hooks() -> Hooks:
-        return Hooks(score=lambda model: float(model(toy.POINTS)[0]), score_every=3)
+        return Hooks(look=lambda model: {"found": float(model(toy.POINTS)[0])}, judge=keep([5], stop=10), look_every=5)
 
     whole, fitted = toy.train(tmp_path / "whole", hooks=hooks(), **changes)
-    for step in range(0, toy.STEPS, 2):
+    for step in range(0, 9, 2):
         with pytest.raises(Cut):
             toy.train(tmp_path / f"cut-{step}", from_step(step, cut), hooks=hooks(), **changes)
         with pytest.raises(Cut):
             toy.train(tmp_path / f"cut-{step}", from_step(1, cut), hooks=hooks(), **changes)  # and once more
         again, found = toy.train(tmp_path / f"cut-{step}", hooks=hooks(), **changes)
         assert toy.bits(again) == toy.bits(whole)
-        assert (found.score, found.best_step) == (fitted.score, fitted.best_step)
-        assert [entry["step"] for entry in log.load(tmp_path / f"cut-{step}")] == [*range(1, toy.STEPS + 1)]
+        assert (found.looks, found.kept_step, found.stopped) == (fitted.looks, 5, True)
+        assert [entry["step"] for entry in log.load(tmp_path / f"cut-{step}")] == [*range(1, 11)]
 
 
 def test_with_both_checkpoints_broken_training_starts_anew_and_so_does_the_log(tmp_path: Path) -> None:

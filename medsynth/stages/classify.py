@@ -26,7 +26,7 @@ from medsynth.metrics.classification import Rated, Task, left_out, macro_auc, me
 from medsynth.order import batch_rows
 from medsynth.rundir import RECORD
 from medsynth.shapes import Images, Labels, Loss
-from medsynth.training import Fitted, Hooks, LossOf, Place, fit, foretell
+from medsynth.training import Fitted, Hooks, Look, LossOf, Place, Verdict, fit, foretell
 
 CALIBRATION_IMAGES = 256  # so many are enough to measure the means and deviations of the batch-norm layers
 PIXELS_AT_ONCE = 1 << 20  # in one pass of prediction
@@ -91,11 +91,12 @@ def forecast(job: Job) -> dict[str, Any]:
 
 
 def _check_comparable(job: Job) -> None:
-    if job.settings.minutes is not None:
-        raise BadUsage(
-            f"classify.minutes = {job.settings.minutes}, but arms can only be compared after equally many steps",
-            hint="--set classify.steps=600, and no classify.minutes",
-        )
+    for name in ("minutes", "epochs"):
+        if (value := getattr(job.settings, name)) is not None:
+            raise BadUsage(
+                f"classify.{name} = {value}, but arms can only be compared after equally many steps",
+                hint="--set classify.steps=600",
+            )
     if job.settings.batch_size < 2:
         raise BadUsage("classify.batch_size = 1, but batch-norm needs 2", hint="--set classify.batch_size=32")
 
@@ -177,18 +178,25 @@ def train(job: Job, model: Classifier, material: Material, selection: Cohort) ->
     """Fit, keep the weights that do best on the selection patients, and leave the model ready to predict."""
     held_out, truth = ImageSet(selection.samples), labels_of(selection.samples)
 
-    def score(_: nn.Module) -> float:
+    def look(_: nn.Module) -> Look:
         calibrate(job, model, material)
         logits = logits_of(model, held_out, job.device)
         area = macro_auc(Rated("image", truth.long().numpy(), model.probabilities(logits).numpy()))
         lost = model.loss(logits, truth).item()
-        return -lost if area is None else area - 1e-6 * lost  # few patients often tie: then the lower loss decides
+        # few patients often tie: then the lower loss decides
+        return {"score": -lost if area is None else area - 1e-6 * lost}
 
-    hooks = Hooks(score=score, score_every=job.settings.evaluate_every) if selection.samples else None
+    hooks = Hooks(look=look, judge=best, look_every=job.settings.evaluate_every) if selection.samples else None
     loss = loss_of(job, model, material)
     fitted = fit(model, loss, items=len(material.images), settings=job.settings, place=place_of(job), hooks=hooks)
     calibrate(job, model, material)
     return fitted
+
+
+def best(looks: list[Look]) -> Verdict:
+    """Keep the weights of the highest score, the first among equals."""
+    *earlier, now = (look["score"] for look in looks)
+    return Verdict(keep=all(now > score for score in earlier))
 
 
 def loss_of(job: Job, model: Classifier, material: Material) -> LossOf:
@@ -247,6 +255,6 @@ def _summary(job: Job, material: Material, fitted: Fitted, start: str, found: di
         "synthetic_images": len(material.images) - material.real,
         "weights_at_start": start,
         "steps": fitted.steps,
-        "best_step": fitted.best_step,
+        "best_step": fitted.kept_step,
         **{name: round(score.value, 4) for name, score in found.items() if name.endswith(".auc")},
     }
