@@ -1,61 +1,22 @@
 """The command line: words in, one call, result out."""
 
-import functools
-import inspect
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, get_args
 
 import typer
 
-from medsynth import __version__, command, console, plan
+from medsynth import __version__, command, console, plan, sampling
 from medsynth import recipe as recipes
 from medsynth.command import Common, bring_up_to_date, changed, show
 from medsynth.errors import Refused
+from medsynth.options import CODECS, GENERATORS, SIZES, Preset, one_of, with_common
 from medsynth.rundir import RunDirectory
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, rich_markup_mode="rich",
     help="Synthetic medical images, from a folder of scans to a report: do they help on patients never seen?",
 )  # fmt: skip
-
-COMMON: dict[str, Any] = {
-    "run": (
-        Path | None,
-        typer.Option("--run", "-r", help="Run directory (left out: MEDSYNTH_RUN, else the one around here)."),
-        None,
-    ),
-    "fold": (list[int], typer.Option("--fold", help="Only this fold; may be repeated."), []),
-    "set": (list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting of the recipe."), []),
-    "json": (bool, typer.Option("--json", help="One JSON object on stdout."), False),
-    "quiet": (bool, typer.Option("--quiet", "-q", help="Results and errors only."), False),
-    "verbose": (bool, typer.Option("--verbose", "-v", help="Also say what is usually left out."), False),
-    "device": (str, typer.Option("--device", help="auto, cpu or cuda."), "auto"),
-    "threads": (int | None, typer.Option("--threads", min=1, max=1024, help="CPU threads for tensor products."), None),
-    "dry_run": (bool, typer.Option("--dry-run", help="Say what would be done; write nothing."), False),
-    "force": (bool, typer.Option("--force", help="Do it again although nothing changed."), False),
-}
-
-
-def with_common(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that all have; the command gets them as one `Common`, its first argument."""
-    own = list(inspect.signature(function).parameters.values())[1:]
-    shared = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
-        for name, (kind, option, default) in COMMON.items()
-    ]
-
-    @functools.wraps(function)
-    def wrapped(**words: Any) -> None:
-        asked = {name: words.pop(name) for name in COMMON}
-        changes = tuple(asked.pop("set"))
-        function(Common(**asked | {"fold": tuple(asked["fold"]), "changes": changes}), **words)
-
-    keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
-    wrapped.__signature__ = inspect.Signature([*keyword, *shared])  # type: ignore[attr-defined]
-    wrapped.__annotations__ = {p.name: p.annotation for p in [*keyword, *shared]}
-    return wrapped
 
 
 def version(asked: bool) -> None:
@@ -88,12 +49,14 @@ def new(
     common: Common,
     directory: Annotated[Path, typer.Argument(help="The run directory to make.")],
     recipe: Annotated[str | None, typer.Option(help="A shipped recipe's name, or a TOML file.")] = None,
+    preset: Preset = None,
 ) -> None:
     """Start an empty run from a recipe."""
     run = RunDirectory(directory)
     if run.exists():
         raise Refused(f"{directory} already holds a run", hint=f"medsynth status --run {directory}")
-    chosen = recipes.load(recipes.locate(recipe), [*common.changes]) if recipe else recipes.parse("", [*common.changes])
+    words = [*([f"preset={preset}"] if preset else []), *common.changes]
+    chosen = recipes.load(recipes.locate(recipe), words) if recipe else recipes.parse("", words)
     if not common.dry_run:
         run.save_recipe(recipes.dump(chosen))
     show(common, run, [], f"medsynth ingest {chosen.ingest.source or 'SOURCE'} --run {directory}")
@@ -120,16 +83,17 @@ def ingest(
         bool, typer.Option("--every-image-is-a-patient", help="There are no patient ids.")
     ] = False,
     allow_bad: Annotated[int | None, typer.Option(help="How many images may be unreadable.")] = None,
+    preset: Preset = None,
 ) -> None:
     """Read and check the images, deal patients to folds."""
     run = RunDirectory.named(common.run) or common.directory()
     flags = {
         "source": str(source.resolve()) if source else None, "image": image, "patient": patient, "eye": eye,
-        "mask": mask, "label": label, "labels": tuple(name.strip() for name in labels.split(",")) if labels else None,
+        "mask": mask, "label": label, "labels": _names(labels),
         "image_size": image_size, "folds": folds, "crop": crop, "mirror": mirror, "allow_bad": allow_bad,
         "every_image_is_a_patient": every_image_is_a_patient or None,
     }  # fmt: skip
-    recipe = changed(common, run, {f"ingest.{key}": value for key, value in flags.items()})
+    recipe = changed(common, run, {"preset": preset} | {f"ingest.{key}": value for key, value in flags.items()})
     bring_up_to_date(common, run, recipe, "ingest", next_command="train-generator")
 
 
@@ -137,7 +101,7 @@ def ingest(
 @with_common
 def train_codec(
     common: Common,
-    codec: Annotated[str | None, typer.Option(help="identity or kl.")] = None,
+    codec: Annotated[str | None, typer.Option(help=f"{CODECS}.")] = None,
     weights: Annotated[
         Path | None, typer.Option(help="Import this folder (diffusers' format) instead of training.")
     ] = None,
@@ -154,7 +118,7 @@ def train_codec(
 @with_common
 def encode(
     common: Common,
-    codec: Annotated[str | None, typer.Option(help="identity or kl.")] = None,
+    codec: Annotated[str | None, typer.Option(help=f"{CODECS}.")] = None,
     weights: Annotated[
         Path | None, typer.Option(help="Import this folder (diffusers' format) instead of training.")
     ] = None,
@@ -169,8 +133,8 @@ def encode(
 @with_common
 def train_generator(
     common: Common,
-    model: Annotated[str | None, typer.Option(help="geca.")] = None,
-    size: Annotated[str | None, typer.Option(help="tiny, xs or s.")] = None,
+    model: Annotated[str | None, typer.Option(help=f"{GENERATORS}.")] = None,
+    size: Annotated[str | None, typer.Option(help=f"{SIZES}.")] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Train for so long instead of a number of steps.")] = None,
 ) -> None:
@@ -185,17 +149,30 @@ def train_generator(
 def expand(
     common: Common,
     factor: Annotated[int | None, typer.Option(help="Synthetic images for every real training image.")] = None,
-    model: Annotated[str | None, typer.Option(help="Whose images: geca.")] = None,
-    guidance: Annotated[float | None, typer.Option(help="Scale of classifier-free guidance; 1 is none.")] = None,
-    sampler: Annotated[str | None, typer.Option(help="ddpm, ddim or dpm++.")] = None,
+    model: Annotated[str | None, typer.Option(help=f"Whose images: {GENERATORS}.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="Scale of guidance by labels; 1 is none.")] = None,
+    guidance_interval: Annotated[
+        str | None, typer.Option(metavar="LOW,HIGH", help="Where guidance works, as shares of time: 0 clean, 1 noise.")
+    ] = None,
+    guide: Annotated[
+        str | None, typer.Option(help=f"What guidance leads away from: {one_of(get_args(sampling.Guide))}.")
+    ] = None,
+    guide_updates: Annotated[int | None, typer.Option(metavar="M", help="GeCA: updates of the weaker self.")] = None,
+    sampler: Annotated[str | None, typer.Option(help=f"{one_of(get_args(sampling.Sampler))}.")] = None,
     sampling_steps: Annotated[int | None, typer.Option(help="Diffusion steps from noise to an image.")] = None,
     updates: Annotated[int | None, typer.Option(metavar="M", help="GeCA: updates in one diffusion step.")] = None,
+    inherit: Annotated[
+        str | None,
+        typer.Option(help=f"GeCA: what a diffusion step leaves to the next: {one_of(get_args(sampling.Inherit))}."),
+    ] = None,
 ) -> None:
     """Draw synthetic images: `factor` for every real training image, with its labels."""
     run = common.directory()
     flags = {
         "generator.kind": model, "expand.factor": factor, "expand.guidance": guidance, "expand.sampler": sampler,
-        "expand.sampling_steps": sampling_steps, "expand.updates": updates,
+        "expand.sampling_steps": sampling_steps, "expand.updates": updates, "expand.guide": guide,
+        "expand.guidance_interval": _names(guidance_interval), "expand.guide_updates": guide_updates,
+        "expand.inherit": inherit,
     }  # fmt: skip
     bring_up_to_date(common, run, changed(common, run, flags), "expand", next_command="classify")
 
@@ -214,8 +191,7 @@ def classify(
     recipe = changed(common, run, {"classify.steps": steps, "classify.weights": _path(weights)})
     if folds is not None:
         plan.refuse_other_folds(run, folds)
-    kinds = [name.strip() for name in arms.split(",")] if arms else []
-    bring_up_to_date(common, run, recipe, "classify", kinds=kinds, next_command="report")
+    bring_up_to_date(common, run, recipe, "classify", kinds=list(_names(arms) or ()), next_command="report")
 
 
 @app.command()
@@ -233,9 +209,13 @@ def run_recipe(
     recipe: Annotated[
         str | None, typer.Argument(help="A shipped recipe's name or a TOML file; left out: the run's own.")
     ] = None,
+    preset: Preset = None,
+    model: Annotated[
+        list[str], typer.Option(help=f"Only this generator; may be repeated to compare: {GENERATORS}.")
+    ] = [],  # noqa: B006
 ) -> None:
     """Do everything that the recipe asks for and that is not up to date."""
-    command.run_chain(common, recipe)
+    command.run_chain(common, recipe, preset, model)
 
 
 @app.command()
@@ -263,6 +243,11 @@ def status(common: Common) -> None:
     todo = next((str(r["command"]) for r in rows if r["state"] not in ("done", "running")), None)
     if todo and not common.quiet:
         console.next_command(todo)
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    """`a, b` -> ("a", "b")."""
+    return tuple(name.strip() for name in text.split(",")) if text else None
 
 
 def _path(path: Path | None) -> str | None:

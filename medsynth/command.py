@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from medsynth import console, distributed, interrupt, pipeline, plan
+from medsynth import console, distributed, interrupt, pipeline, plan, presets
 from medsynth import recipe as recipes
 from medsynth.errors import BadUsage, MedsynthError, MissingStep
 from medsynth.pipeline import Options, Outcome
@@ -39,10 +39,6 @@ class Common:
         return RunDirectory.find(self.run)
 
 
-# Settings that say the same thing in two ways: the one that is typed now empties the other.
-RIVALS = (("steps", "minutes"), ("label", "labels"), ("patient", "every_image_is_a_patient"))
-
-
 def changed(common: Common, run: RunDirectory, flags: dict[str, Any]) -> Recipe:
     """The run's recipe (the default one for a run that is not there yet) with this command's flags and --set in it.
 
@@ -50,13 +46,10 @@ def changed(common: Common, run: RunDirectory, flags: dict[str, Any]) -> Recipe:
     """
     given = {key: value for key, value in flags.items() if value is not None}
     words = [f"{key}={recipes.toml_value(value)}" for key, value in given.items()]
-    for key in given:
-        section, _, name = key.rpartition(".")
-        for rival in (f"{section}.{other}" for pair in RIVALS if name in pair for other in pair if other != name):
-            if rival in given:
-                typed = " and ".join(f"--{k.rpartition('.')[2].replace('_', '-')}" for k in (key, rival))
-                raise BadUsage(f"{typed} contradict each other", hint="leave one of them out")
-            words.append(f"{rival}=")
+    for rivals in presets.RIVALS:
+        typed = [f"--{name.replace('_', '-')}" for name in rivals if name in {key.rpartition(".")[2] for key in given}]
+        if len(typed) > 1:
+            raise BadUsage(f"{' and '.join(typed)} contradict each other", hint="leave one of them out")
     text = run.recipe_text() if run.exists() else ""
     recipe = recipes.parse(text, [*words, *common.changes])
     if run.exists():
@@ -102,14 +95,19 @@ def carry_out(
     return outcomes
 
 
-def run_chain(common: Common, recipe_name: str | None) -> None:
-    """Every stage in order, for every kind that the recipe names."""
+def run_chain(common: Common, recipe_name: str | None, preset: str | None, models: list[str]) -> None:
+    """Every stage in order, for these kinds of generator; for the recipe's own where none is named."""
     if recipe_name:
         run = RunDirectory.named(common.run) or common.directory()
-        asked = recipes.load(recipes.locate(recipe_name), [*common.changes])
+        words = [f"preset={preset}"] if preset else []
+        asked = recipes.load(recipes.locate(recipe_name), [*words, *common.changes])
     else:
         run = common.directory()
-        asked = changed(common, run, {})
+        asked = changed(common, run, {"preset": preset})
+    models = [*dict.fromkeys(models)] or [asked.generator.kind]
+    asked = asked.with_generators(models)
+    codecs = [*dict.fromkeys(asked.codec_of(kind) for kind in models)]
+    kinds_of = {"codec": codecs, "encode": codecs, "generator": models, "expand": models}
     if asked.ingest.source:
         source = str(Path(asked.ingest.source).resolve())
         asked = replace(asked, ingest=asked.ingest.model_copy(update={"source": source}))
@@ -118,7 +116,7 @@ def run_chain(common: Common, recipe_name: str | None) -> None:
     for stage in plan.STAGES:
         if common.fold and stage.gathers:
             continue  # a report is about all folds
-        kinds = [*asked.generator.settings] if stage.name in ("generator", "expand") else None
+        kinds = kinds_of.get(stage.name)
         if common.dry_run:
             foretold += forecast(common, run, asked, stage.name, kinds)
         else:

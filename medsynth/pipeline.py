@@ -216,6 +216,7 @@ class _Step:
             "summary": result.summary,
             "notes": list(result.notes),
             "trained_on": result.trained_on,
+            "preset": self.recipe.preset,
             "settings": self.recipe.asked(self.stage.name, self.kind),
             "seed": self.recipe.seed,
             "inputs": {a.folder.relative_to(self.run.root).as_posix(): a.made for a in inputs},

@@ -89,10 +89,17 @@ def arms_of(run: RunDirectory, recipe: Recipe, fold: int) -> list[str]:
 
 
 def refuse_contradiction(run: RunDirectory, recipe: Recipe) -> None:
-    """Raise Refused if a recipe asks for other images or folds than the run holds."""
+    """Raise Refused if a recipe asks for another preset, other images or other folds than the run holds."""
+    whole = recipes.parse(run.recipe_text())
+    if recipe.preset != whole.preset:
+        source, other = shlex.quote(recipe.ingest.source or "SOURCE"), shlex.quote(f"{run.root}-{recipe.preset}")
+        raise Refused(
+            f"{run.root} was begun with the preset {whole.preset}, not {recipe.preset}: its recipe says everything",
+            hint=f"medsynth ingest {source} --preset {recipe.preset} --run {other}",
+        )
     if not run.artifact("ingest").exists():
         return
-    held = recipes.parse(run.recipe_text()).ingest
+    held = whole.ingest
     if recipe.ingest.source and recipe.ingest.source != held.source:
         raise Refused(
             f"{run.root} holds the images of {held.source}, not of {recipe.ingest.source}",

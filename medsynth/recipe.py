@@ -9,22 +9,26 @@ beside it in tables of their own:
 
     [generator.ldm]
     steps = 3000
+
+`preset` says which settings hold where the recipe says nothing. What is meant for one preset alone stands in tables of
+its name, as in `[parity.ingest]`; the resolved recipe of a run has none of them, for it says everything.
 """
 
 import json
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from medsynth import kinds
+from medsynth import kinds, presets
 from medsynth.errors import BadUsage, nearest
 from medsynth.sections import Classify, Expand, Ingest
-from medsynth.settings import COSMETIC, Fitting
+from medsynth.settings import COSMETIC, Watched
 
 SECTIONS: dict[str, Any] = {"ingest": Ingest, "expand": Expand, "classify": Classify}
+TOP = ("preset", "seed")
 FAMILY_OF = {"codec": "codecs", "generator": "generators"}  # sections whose keys depend on their kind
 EXAMPLE = "--set expand.factor=2"
 DEFAULT_KIND = {"codec": "kl", "generator": "geca"}
@@ -37,14 +41,12 @@ class Chosen:
     kind: str
     settings: dict[str, Any]
 
-    def of(self, kind: str, family: str) -> Any:
-        return self.settings.get(kind) or kinds.config(family, kind)()
-
 
 @dataclass(frozen=True)
 class Recipe:
     """One experiment."""
 
+    preset: str = "recommended"
     seed: int = 0
     ingest: Ingest = field(default_factory=Ingest)
     codec: Chosen = field(default_factory=lambda: Chosen("kl", {}))
@@ -56,7 +58,8 @@ class Recipe:
         """The settings of one stage (for a stage with kinds: of one kind); None for a stage that has none."""
         if stage in FAMILY_OF:
             chosen: Chosen = getattr(self, stage)
-            return chosen.of(kind or chosen.kind, FAMILY_OF[stage])
+            kind = kind or chosen.kind
+            return chosen.settings.get(kind) or presets.filled(kinds.config(FAMILY_OF[stage], kind), self.preset, {})
         return getattr(self, stage, None)
 
     def asked(self, stage: str, kind: str | None = None) -> dict[str, Any]:
@@ -67,6 +70,12 @@ class Recipe:
     def codec_of(self, generator: str) -> str:
         """The kind of codec whose latents a generator learns."""
         return str(self.settings("generator", generator).codec or self.codec.kind)
+
+    def with_generators(self, kinds: list[str]) -> "Recipe":
+        """The recipe with the settings of these kinds in it; the first is the run's own unless it is among them."""
+        settings = self.generator.settings | {kind: self.settings("generator", kind) for kind in kinds}
+        own = self.generator.kind if self.generator.kind in kinds else kinds[0]
+        return replace(self, generator=Chosen(own, settings))
 
 
 def load(path: Path, overrides: list[str] | None = None) -> Recipe:
@@ -88,34 +97,38 @@ def parse(text: str, overrides: list[str] | None = None, *, name: str = "recipe.
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BadUsage(f"{name} is not TOML: {error}") from error
-    for section in FAMILY_OF:
-        _tuck_away(table, section)
-    for override in overrides or []:
-        _override(table, override)
+    preset, others = _preset(table, overrides or [])
+    for slip in presets.PRESETS:
+        if slip != preset and slip in table:
+            from_table(presets.resolved(table, slip, DEFAULT_KIND))  # better known now than on the day it is used
+    table = presets.resolved(table, preset, DEFAULT_KIND)
+    for override in others:
+        table = presets.laid_over(table, _typed(override, table))
     return from_table(table)
 
 
 def from_table(table: dict[str, Any]) -> Recipe:
-    """A recipe from tables as TOML gives them. Raises BadUsage."""
-    parts: dict[str, Any] = {}
-    table = {section: {} for section in FAMILY_OF} | table
+    """A recipe from tables as TOML gives them, without tables of presets. Raises BadUsage."""
+    preset = presets.named(table.get("preset"))
+    parts: dict[str, Any] = {"preset": preset}
+    table = {section: {} for section in (*SECTIONS, *FAMILY_OF)} | table
     for name, value in table.items():
-        if name == "seed" and value is None:
+        if name == "preset" or (name == "seed" and value is None):
             continue
         if name == "seed":
             if not isinstance(value, int) or isinstance(value, bool):
                 raise BadUsage(f"seed = {value!r}, but it must be a whole number")
             parts[name] = value
         elif name not in SECTIONS and name not in FAMILY_OF:
-            raise BadUsage(f"the recipe has no section [{name}]", hint=nearest(name, [*SECTIONS, *FAMILY_OF, "seed"]))
+            raise BadUsage(f"the recipe has no section [{name}]", hint=nearest(name, [*SECTIONS, *FAMILY_OF, *TOP]))
         elif not isinstance(value, dict):
             raise BadUsage(
                 f"{name} = {value!r}, but [{name}] is a section", hint=f"set one key of it, as in {name}.KEY=VALUE"
             )
         elif name in FAMILY_OF:
-            parts[name] = _chosen(name, value)
+            parts[name] = _chosen(name, value, preset)
         else:
-            parts[name] = _section(name, SECTIONS[name], value)
+            parts[name] = _section(name, SECTIONS[name], value, preset)
     return Recipe(**parts)
 
 
@@ -123,6 +136,9 @@ def dump(recipe: Recipe) -> str:
     """The recipe as TOML, every key with its documentation above it."""
     lines = [
         "# The resolved recipe of this run. `medsynth COMMAND --set section.key=value` changes it.",
+        f"# {'; '.join(f'{name}: {meaning}' for name, meaning in presets.PRESETS.items())}. A run keeps its preset.",
+        f"preset = {toml_value(recipe.preset)}",
+        "# Every random draw is derived from this number.",
         f"seed = {recipe.seed}",
     ]
     for name in ("ingest", "codec", "generator", "expand", "classify"):
@@ -156,30 +172,33 @@ def _recipe_folders() -> list[Path]:
     return [folder for folder in (here / "recipes", here.parent / "recipes") if folder.is_dir()]
 
 
-def _tuck_away(table: dict[str, Any], section: str) -> None:
-    """Move the keys of `[generator]` into `[generator.<kind>]`, so that another kind may be chosen without them."""
-    value = table.get(section)
-    if isinstance(value, dict):
-        kind = str(value.get("kind", DEFAULT_KIND[section]))
-        own = {key: value.pop(key) for key in [*value] if key != "kind" and not isinstance(value[key], dict)}
-        value[kind] = value.get(kind, {}) | own
+def _preset(table: dict[str, Any], overrides: list[str]) -> tuple[str, list[str]]:
+    """The preset that is asked for, and the overrides that are about something else."""
+    asked, others = table.get("preset"), []
+    for override in overrides:
+        typed = _typed(override, table)
+        if "preset" in typed:
+            asked = typed["preset"]
+        else:
+            others.append(override)
+    return presets.named(asked), others
 
 
-def _chosen(section: str, table: dict[str, Any]) -> Chosen:
+def _chosen(section: str, table: dict[str, Any], preset: str) -> Chosen:
     family = FAMILY_OF[section]
     tables = {key: value for key, value in table.items() if isinstance(value, dict)}
     own = {key: value for key, value in table.items() if key not in tables}
     kind = own.pop("kind", None) or DEFAULT_KIND[section]
     known = kinds.config(family, kind)  # says so when there is no such kind
-    settings = {kind: _section(section, known, tables.pop(kind, {}) | own | {"kind": kind})}
+    settings = {kind: _section(section, known, presets.laid_over(tables.pop(kind, {}), own) | {"kind": kind}, preset)}
     for other, value in tables.items():
-        settings[other] = _section(f"{section}.{other}", kinds.config(family, other), value)
+        settings[other] = _section(f"{section}.{other}", kinds.config(family, other), value, preset)
     return Chosen(kind, settings)
 
 
-def _section(name: str, model: Any, table: dict[str, Any]) -> Any:
+def _section(name: str, model: Any, table: dict[str, Any], preset: str) -> Any:
     try:
-        return model(**{key: value for key, value in table.items() if value is not None})
+        return presets.filled(model, preset, table)
     except ValidationError as error:
         slip = error.errors()[0]
         key = ".".join(str(part) for part in slip["loc"])
@@ -190,20 +209,24 @@ def _section(name: str, model: Any, table: dict[str, Any]) -> Any:
         raise BadUsage(f"[{name}] {key} = {slip['input']!r}: {problem}", hint=f"{key}: {meaning}") from None
 
 
-def _override(table: dict[str, Any], override: str) -> None:
-    key, equals, value = override.partition("=")
+def _typed(override: str, table: dict[str, Any]) -> dict[str, Any]:
+    """`a.b=1` as the tables that TOML would make of it; nothing after the sign is None, the default again."""
+    key, equals, text = override.partition("=")
     if not equals or not key:
         raise BadUsage(f"--set {override} is not section.key=value", hint=EXAMPLE)
     *path, name = key.strip().split(".")
+    below: Any = table
     for part in path:
-        table = table.setdefault(part, {})
-        if not isinstance(table, dict):
+        below = below.get(part, {})
+        if not isinstance(below, dict):
             raise BadUsage(f"--set {override}: {part} is not a section", hint=EXAMPLE)
     try:
-        # Nothing at all is the default again.
-        table[name] = tomllib.loads(f"x = {value}")["x"] if value.strip() else None
+        value = {name: tomllib.loads(f"x = {text}")["x"] if text.strip() else None}
     except tomllib.TOMLDecodeError:
-        table[name] = value
+        value = {name: text}
+    for part in reversed(path):
+        value = {part: value}
+    return value
 
 
 def _table(name: str, settings: BaseModel) -> list[str]:
@@ -212,7 +235,7 @@ def _table(name: str, settings: BaseModel) -> list[str]:
         if key == "kind":  # the table's name says it
             continue
         value = getattr(settings, key)
-        meaning = info.description or Fitting.model_fields[key].description or ""
+        meaning = info.description or Watched.model_fields[key].description or ""
         lines.append(f"# {' '.join(meaning.split())}")
         lines.append(f"# {key} =" if value is None else f"{key} = {toml_value(value)}")
     return lines

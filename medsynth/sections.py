@@ -1,18 +1,28 @@
 """The sections of a recipe whose settings are the same for every kind of model: where images come from, how they are
 expanded, how they are classified."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from medsynth.sampling import Guide, Inherit, Sampler
 from medsynth.settings import STRICT, Fitting, Positive, Share
+
+
+def _rising(interval: tuple[float, float]) -> tuple[float, float]:
+    if interval[0] > interval[1]:
+        raise ValueError("the first share is above the second")
+    return interval
+
+
+Interval = Annotated[tuple[Share, Share], AfterValidator(_rising)]
 
 
 class Ingest(BaseModel):
     """Where the images are, and how patients are dealt to folds."""
 
     model_config = STRICT
+    PARITY: ClassVar[dict[str, Any]] = {"image_size": 256}  # Elbatel et al. 2024, section 3
 
     source: str = ""
     """CSV file, MedMNIST .npz or folder of class folders."""
@@ -48,12 +58,17 @@ class Expand(BaseModel):
     """How synthetic images are drawn."""
 
     model_config = STRICT
+    # Elbatel et al. 2024: ancestral sampling in 250 respaced steps, and Gene Heredity Guidance (eq. 5 to 8).
+    PARITY: ClassVar[dict[str, Any]] = {
+        "factor": 5, "guidance": 1.5, "guidance_interval": (0.0, 1.0), "guide": "unlabelled", "sampler": "ddpm",
+        "sampling_steps": 250, "inherit": "hidden",
+    }  # fmt: skip
 
     factor: Positive = 5
     """Synthetic images for every real training image."""
     guidance: Annotated[float, Field(ge=0)] = 1.5
     """Scale of guidance by labels; 1 is none."""
-    guidance_interval: tuple[Share, Share] = (0.0, 1.0)
+    guidance_interval: Interval = (0.0, 1.0)
     """From where to where guidance works, as shares of the diffusion's time: 0 is clean, 1 is noise."""
     guide: Guide = "unlabelled"
     """What guidance leads away from: the prediction without labels, or that of a weaker self (GeCA: fewer updates)."""

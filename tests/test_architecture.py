@@ -23,18 +23,18 @@ FULL = 300  # lines of a file
 FLOORS = (
     {"__main__"},
     {"cli"},
-    {"demo"},
+    {"demo", "options"},
     {"command"},
     {"console", "pipeline"},
     {"plan"},
     {"stages"},
-    {"job"},
+    {"job", "watch"},
     {"recipe", "data", "training", "metrics", "report", "classifier"},
     {"learner", "order", "sections"},
     {"generators"},
     {"codecs", "nn"},
     {"arms"},
-    {"kinds", "rundir", "locks"},
+    {"kinds", "presets", "rundir", "locks"},
     {"artifacts"},
     {"errors", "shapes", "seeds", "draws", "settings", "sampling", "distributed", "interrupt"},
 )
@@ -44,7 +44,7 @@ FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 ALLOWED = {
     "torch": (
         "stages/*", "generators/*/*", "codecs/*/*", "codecs/scale.py", "nn/*", "data/augment.py", "data/images.py",
-        "data/loading.py", "training.py", "learner.py", "order.py", "classifier.py", "shapes.py", "draws.py",
+        "data/loading.py", "training.py", "watch.py", "learner.py", "order.py", "classifier.py", "shapes.py", "draws.py",
         "artifacts/weights.py", "artifacts/checkpoint.py", "*command.py", "*pipeline.py", "*distributed.py",
     ),
     "diffusers": ("*codecs/kl/model.py", "*nn/diffusion.py"),
@@ -57,7 +57,7 @@ ALLOWED = {
     "lpips": (),
     "cleanfid": (),
     "rich": ("console.py",),
-    "typer": ("cli.py",),
+    "typer": ("cli.py", "options.py"),
     "filelock": ("*locks.py",),
     "jinja2": ("report/page.py",),
 }  # fmt: skip
