@@ -52,3 +52,18 @@ class Fitting(BaseModel):
     def steps_over(self, items: int) -> int:
         """Optimiser steps over so many items: `epochs` of them where that is given, `steps` otherwise."""
         return self.steps if self.epochs is None else max(1, round(self.epochs * items / self.batch_size))
+
+
+class Watched(Fitting):
+    """How a generator is kept from learning images by heart. Every generator has these settings beside its own."""
+
+    watch_every: Annotated[int, Field(ge=0)] = 500
+    """Steps between two looks at whether the generator copies and how it does on the selection patients; 0: none."""
+    watch_images: Positive = 64
+    """Synthetic images drawn at a look."""
+    copy_limit: Share = 0.02
+    """A look passes with no larger a share of copies; with 64 images one copy may be chance."""
+    loss_tolerance: Annotated[float, Field(ge=0)] = 0.1
+    """A look passes while the loss on the selection patients is above its lowest by no more than this share of it."""
+    patience: Annotated[int, Field(ge=0)] = 3
+    """Training stops after so many looks in a row that did not pass; 0: never. The last that passed is kept."""

@@ -240,7 +240,7 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def test_generators_live_side_by_side_on_the_same_folds(expanded: RunDirectory, toy: str) -> None:
-    assert kinds.names("generators") == ["geca", "toy"]
+    assert toy in kinds.names("generators")
     done("train-generator", "--model", toy, "--fold", 0, "--run", expanded.root)
     done("expand", "--model", toy, "--fold", 0, "--run", expanded.root)
     assert expanded.kinds("generator", 0) == expanded.kinds("expand", 0) == ["geca", "toy"]

@@ -1,6 +1,7 @@
 """latents + labels -> generator."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,27 +15,22 @@ from medsynth.data.loading import labels_of
 from medsynth.draws import Draws, row_draws
 from medsynth.job import Job, Result
 from medsynth.sampling import Sampling
-from medsynth.shapes import Labels, Loss
-from medsynth.training import Hooks, LossOf, Place, fit, foretell
+from medsynth.shapes import Loss
+from medsynth.training import Fitted, Hooks, LossOf, Place, fit, foretell
+from medsynth.watch import Part, Watch, judge, remarks
 
 COLUMNS, ROWS = 8, 4  # pictures in a preview
 
 
 def run(job: Job) -> Result:
-    """Train on the latents of the fold's training patients."""
+    """Train on the latents of the fold's training patients, watched on those of the selection patients."""
     material = _gather(job)
     model = _build(job, material)
-    hooks = Hooks(preview=lambda trained, step: _preview(job, trained, material, step))
-    fitted = fit(
-        model,
-        _loss(job, model, material),
-        items=len(material.labels),
-        settings=job.settings,
-        place=_place(job),
-        hooks=hooks,
-    )
+    items, labels = material.training.labels.shape
+    loss = _loss(job, model, material)
+    fitted = fit(model, loss, items=items, settings=job.settings, place=_place(job), hooks=_hooks(job, material))
     if job.world.is_first:
-        generators.save(job.out, model, job.settings, code=material.codec.code, labels=material.labels.shape[1])
+        generators.save(job.out, model, job.settings, code=material.codec.code, labels=labels)
         checkpoint.remove(job.out)
     job.world.wait()
     summary = {
@@ -42,57 +38,81 @@ def run(job: Job) -> Result:
         "size": getattr(job.settings, "size", ""),
         "parameters": sum(p.numel() for p in model.parameters()),
         "mega_macs_per_forward": round(model.macs() / 1e6, 1),
-        "images": len(material.labels),
-        "patients": len(material.training.patients()),
+        "images": items,
+        "patients": len(material.training.cohort.patients()),
         "steps": fitted.steps,
+        **({"kept_step": fitted.kept_step, "stopped_early": fitted.stopped} if fitted.looks else {}),
         "seconds_per_step": round(fitted.seconds / max(1, fitted.steps), 3),
     }
-    return Result(summary, material.training.patients_hash(), fitted.notes())
+    return Result(summary, material.training.cohort.patients_hash(), (*fitted.notes(), *_notes(job, material, fitted)))
 
 
 def forecast(job: Job) -> dict[str, Any]:
     """What training would take."""
     material = _gather(job)
     model = _build(job, material)
-    return foretell(
-        model, _loss(job, model, material), items=len(material.labels), settings=job.settings, place=_place(job)
-    )
+    items = len(material.training.labels)
+    return foretell(model, _loss(job, model, material), items=items, settings=job.settings, place=_place(job))
 
 
 @dataclass(frozen=True)
 class Material:
     """What a generator learns from."""
 
-    training: Cohort
-    labels: Labels  # of the training images
-    posteriors: np.ndarray  # raw, (image, copy, channel, row, column)
+    training: Part
+    held_out: Part  # of the selection patients: it is watched on them, and learns nothing from them
     codec: Any
 
 
 def _gather(job: Job) -> Material:
     assert job.fold is not None
-    training = cohort.load(job.input("ingest")).training(job.fold)
-    posteriors = latents.load(job.input("encode")).rows([s.sample for s in training.samples])
-    return Material(training, labels_of(training.samples), posteriors, codecs.load(job.input("codec"), job.device))
+    everyone, encoded = cohort.load(job.input("ingest")), latents.load(job.input("encode"))
+
+    def part(of: Cohort) -> Part:
+        return Part(of, labels_of(of.samples), encoded.rows([s.sample for s in of.samples]))
+
+    training, held_out = part(everyone.training(job.fold)), part(everyone.selection(job.fold))
+    return Material(training, held_out, codecs.load(job.input("codec"), job.device))
 
 
 def _build(job: Job, material: Material) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_seed(job))
-        return generators.build(job.settings, code=material.codec.code, labels=material.labels.shape[1]).to(job.device)
+        labels = material.training.labels.shape[1]
+        return generators.build(job.settings, code=material.codec.code, labels=labels).to(job.device)
 
 
 def _loss(job: Job, model: Any, material: Material) -> LossOf:
     """Posteriors are sampled, and mirrored where the cohort allows it, anew each time an image comes by."""
-    posteriors, codec = material.posteriors, material.codec
+    posteriors, labels, codec = material.training.posteriors, material.training.labels, material.codec
 
     def loss(rows: torch.Tensor, draws: Draws) -> Loss:
         copy = (draws.uniform() * posteriors.shape[1]).long()  # the image or its mirror image
         raw = torch.from_numpy(posteriors[rows.numpy(), copy.numpy()]).to(job.device)
         clean = codec.latents(raw, draws.normal(*codec.code.shape).to(job.device))
-        return model.loss(clean, material.labels[rows].to(job.device), draws)
+        return model.loss(clean, labels[rows].to(job.device), draws)
 
     return loss
+
+
+def _hooks(job: Job, material: Material) -> Hooks:
+    def preview(model: Any, step: int) -> None:
+        _preview(job, model, material, step)
+
+    if not job.settings.watch_every or not material.held_out.cohort.samples:
+        return Hooks(preview)
+    watch = Watch(
+        material.training, material.held_out, material.codec, job.settings.watch_images, _seed(job), job.device
+    )
+    return Hooks(preview, watch.look, partial(judge, settings=job.settings), job.settings.watch_every)
+
+
+def _notes(job: Job, material: Material, fitted: Fitted) -> tuple[str, ...]:
+    if fitted.looks:
+        return remarks(fitted, job.settings)
+    if job.settings.watch_every and not material.held_out.cohort.samples:
+        return (f"Fold {job.fold} has no selection patients: nobody watched whether the generator copies images.",)
+    return ()
 
 
 def _place(job: Job) -> Place:
@@ -107,7 +127,7 @@ def _seed(job: Job) -> int:
 
 def _preview(job: Job, model: Any, material: Material, step: int) -> None:
     """The same seeds at every step; a row for each of the commonest label vectors, the commonest first."""
-    vectors, counts = np.unique(material.labels.numpy(), axis=0, return_counts=True)
+    vectors, counts = np.unique(material.training.labels.numpy(), axis=0, return_counts=True)
     chosen = vectors[np.argsort(-counts, kind="stable")[:ROWS]]
     wanted = torch.from_numpy(chosen).repeat_interleave(COLUMNS, dim=0)
     draws = row_draws([seeds.derive(job.recipe.seed, "preview", i) for i in range(len(wanted))])

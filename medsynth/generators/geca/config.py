@@ -1,14 +1,22 @@
 """Settings of GeCA."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from medsynth.settings import Fitting, Positive, Share
+from medsynth.settings import Positive, Share, Watched
 
 
-class Config(Fitting):
+class Config(Watched):
     """Settings of GeCA."""
+
+    # Elbatel et al. 2024, section 3; its code hides each label alone.
+    PARITY: ClassVar[dict[str, Any]] = {
+        "size": "s", "updates": 12, "fire_rate": 0.5, "prediction": "epsilon", "noise_schedule": "linear",
+        "min_snr": 0.0, "label_dropout": "per-label", "label_dropout_rate": 0.1, "augment": False, "heredity": 0.0,
+        "epochs": 14000, "batch_size": 128, "learning_rate": 1e-4, "warmup_steps": 0, "schedule": "constant",
+        "weight_decay": 0.0, "ema": 0.9999,
+    }  # fmt: skip
 
     kind: Literal["geca"] = "geca"
     """A cellular automaton that denoises latents."""

@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from medsynth.settings import Fitting, Positive
+from medsynth.settings import Positive, Watched
 
 
-class Config(Fitting):
+class Config(Watched):
     """Settings of the toy generator."""
 
     kind: Literal["toy"] = "toy"
