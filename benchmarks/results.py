@@ -22,7 +22,8 @@ HEAD = """# What came out
 Each section is one run: the command, how long it took, and the tables of its report as they stand there, arms side by
 side, mean ± standard deviation over the tested folds. The demo's recipe was tuned on the cohort it draws; the others
 were run once, and nothing was chosen afterwards. Written by `python benchmarks/results.py NAME=RUN ...` from the run
-directories; the numbers are kept in `docs/results/`.
+directories; the numbers are kept in `docs/results/`. Commands stand as they were typed then: the recipe `eyepacs-geca`
+is today's `eyepacs`, and the others, too, are called after their data alone.
 """
 
 

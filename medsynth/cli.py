@@ -10,7 +10,8 @@ from medsynth import __version__, command, console, plan, sampling
 from medsynth import recipe as recipes
 from medsynth.command import Common, bring_up_to_date, changed, show
 from medsynth.errors import Refused
-from medsynth.options import CODECS, GENERATORS, SIZES, Preset, one_of, with_common
+from medsynth.options import CODECS, GENERATORS, SIZES, Preset, with_common
+from medsynth.report.words import listed
 from medsynth.rundir import RunDirectory
 
 app = typer.Typer(
@@ -155,15 +156,17 @@ def expand(
         str | None, typer.Option(metavar="LOW,HIGH", help="Where guidance works, as shares of time: 0 clean, 1 noise.")
     ] = None,
     guide: Annotated[
-        str | None, typer.Option(help=f"What guidance leads away from: {one_of(get_args(sampling.Guide))}.")
+        str | None, typer.Option(help=f"What guidance leads away from: {listed(get_args(sampling.Guide), 'or')}.")
     ] = None,
     guide_updates: Annotated[int | None, typer.Option(metavar="M", help="GeCA: updates of the weaker self.")] = None,
-    sampler: Annotated[str | None, typer.Option(help=f"{one_of(get_args(sampling.Sampler))}.")] = None,
+    sampler: Annotated[str | None, typer.Option(help=f"{listed(get_args(sampling.Sampler), 'or')}.")] = None,
     sampling_steps: Annotated[int | None, typer.Option(help="Diffusion steps from noise to an image.")] = None,
     updates: Annotated[int | None, typer.Option(metavar="M", help="GeCA: updates in one diffusion step.")] = None,
     inherit: Annotated[
         str | None,
-        typer.Option(help=f"GeCA: what a diffusion step leaves to the next: {one_of(get_args(sampling.Inherit))}."),
+        typer.Option(
+            help=f"GeCA: what a diffusion step leaves to the next: {listed(get_args(sampling.Inherit), 'or')}."
+        ),
     ] = None,
 ) -> None:
     """Draw synthetic images: `factor` for every real training image, with its labels."""

@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -10,6 +10,7 @@ import typer
 
 from medsynth import kinds, presets
 from medsynth.command import Common
+from medsynth.report.words import listed
 
 COMMON: dict[str, Any] = {
     "run": (
@@ -34,19 +35,14 @@ Preset = Annotated[
 ]
 
 
-def one_of(names: Iterable[str]) -> str:
-    """`a, b or c`."""
-    *others, last = names
-    return f"{', '.join(others)} or {last}" if others else last
-
-
 def _sizes() -> Iterator[str]:
     for kind in kinds.names("generators"):
         if size := kinds.config("generators", kind).model_fields.get("size"):
-            yield f"{kind}: {one_of(get_args(size.annotation))}"
+            yield f"{kind}: {listed(get_args(size.annotation), 'or')}"
 
 
-CODECS, GENERATORS, SIZES = one_of(kinds.names("codecs")), one_of(kinds.names("generators")), "; ".join(_sizes())
+CODECS, GENERATORS = listed(kinds.names("codecs"), "or"), listed(kinds.names("generators"), "or")
+SIZES = "; ".join(_sizes())
 
 
 def with_common(function: Callable[..., None]) -> Callable[..., None]:

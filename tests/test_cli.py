@@ -415,15 +415,15 @@ def test_hints_can_be_typed_as_they_are(ingested: RunDirectory) -> None:
 
 
 def test_new_makes_a_run_from_a_recipe(tmp_path: Path) -> None:
-    done("new", "mine", "--recipe", "eyepacs-geca", "--set", "seed=7", at=tmp_path)
+    done("new", "mine", "--recipe", "eyepacs", "--set", "seed=7", at=tmp_path)
     held = recipes.parse((tmp_path / "mine" / "recipe.toml").read_text())
-    shipped = recipes.load(recipes.locate("eyepacs-geca"))
+    shipped = recipes.load(recipes.locate("eyepacs"))
     assert (held.seed, held.codec) == (7, shipped.codec)
     found = medsynth("new", "mine", at=tmp_path)
     assert found.code == 4
     assert "already holds a run" in found.err
-    found = medsynth("new", "other", "--recipe", "eyepaks-geca", at=tmp_path)
-    assert (found.code, hint_of(found)) == (2, "did you mean eyepacs-geca?")
+    found = medsynth("new", "other", "--recipe", "eyepaks", at=tmp_path)
+    assert (found.code, hint_of(found)) == (2, "did you mean eyepacs?")
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 

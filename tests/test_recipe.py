@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 from shell import ROOT
 
-from medsynth import kinds
+from medsynth import kinds, presets
 from medsynth import recipe as recipes
 from medsynth.errors import BadUsage
 from medsynth.recipe import FAMILY_OF, SECTIONS
@@ -123,6 +123,12 @@ def test_settings_that_change_nothing_of_the_result_are_no_part_of_what_was_aske
         ("seed = 'x'", "seed = 'x', but it must be a whole number", ""),
         ("seed = true", "seed = True, but it must be a whole number", ""),
         ("[expand", "recipe.toml is not TOML: ", ""),
+        ("preset = 'partiy'", "there is no preset 'partiy'", "did you mean parity?"),
+        ("preset = 3", "there is no preset 3", "it may be one of: parity, recommended"),
+        ("[parity]\nexpand = 3", "expand = 3, but [expand] is a section", "expand.KEY=VALUE"),
+        ("parity = 3", "parity = 3, but [parity] holds sections", "[parity.SECTION]"),
+        ("[parity.expand]\nfacter = 3", "[expand] has no setting 'facter'", "did you mean factor?"),
+        ("[recommended.expand]\nfacter = 3", "[expand] has no setting 'facter'", "did you mean factor?"),
     ],
 )  # fmt: skip
 def test_a_slip_is_named_with_what_was_meant(text: str, message: str, hint: str) -> None:
@@ -134,10 +140,10 @@ def test_a_slip_is_named_with_what_was_meant(text: str, message: str, hint: str)
 def test_a_recipe_that_is_not_there_names_those_that_are(tmp_path: Path) -> None:
     with pytest.raises(BadUsage, match="cannot be read") as failure:
         recipes.load(tmp_path / "mine.toml")
-    assert "eyepacs-geca" in failure.value.hint
-    with pytest.raises(BadUsage, match="there is no recipe eyepacs-gecca") as failure:
-        recipes.locate("eyepacs-gecca")
-    assert failure.value.hint == "did you mean eyepacs-geca?"
+    assert "eyepacs" in failure.value.hint
+    with pytest.raises(BadUsage, match="there is no recipe eyepaks") as failure:
+        recipes.locate("eyepaks")
+    assert failure.value.hint == "did you mean eyepacs?"
 
 
 def test_a_recipe_that_is_no_text_is_refused(tmp_path: Path) -> None:
@@ -216,13 +222,127 @@ def test_a_generator_learns_the_runs_codec_unless_it_names_another() -> None:
     assert recipes.parse("[codec]\nkind = 'identity'").codec_of("geca") == "identity"
 
 
+# Presets
+
+OVERLAID = """
+[generator]
+steps = 2
+[recommended.generator]
+steps = 3
+size = "xs"
+[parity.generator]
+steps = 4
+[parity.ingest]
+image_size = 128
+[parity.generator.geca]
+fire_rate = 0.7
+"""
+
+
+@pytest.mark.parametrize("name", sorted(name for name in MODELS if presets.of(MODELS[name], "parity")))
+def test_the_paper_s_settings_of_a_section_are_settings_it_has(name: str) -> None:
+    wanted = presets.of(MODELS[name], "parity")
+    filled = presets.filled(MODELS[name], "parity", {})
+    assert {key: getattr(filled, key) for key in wanted} == wanted
+    assert presets.filled(MODELS[name], "recommended", {}) == MODELS[name]()
+
+
+def test_parity_is_what_the_paper_says_of_geca_and_its_sampling() -> None:
+    read = recipes.parse("preset = 'parity'")
+    geca, expand = read.settings("generator"), read.expand
+    assert (geca.size, geca.updates, geca.fire_rate, geca.prediction, geca.min_snr) == ("s", 12, 0.5, "epsilon", 0)
+    assert (geca.epochs, geca.batch_size, geca.learning_rate, geca.ema) == (14000, 128, 1e-4, 0.9999)
+    assert (expand.sampler, expand.sampling_steps, expand.guidance, expand.inherit) == ("ddpm", 250, 1.5, "hidden")
+    assert recipes.parse("preset = 'recommended'") == recipes.parse("")
+
+
+def test_what_is_typed_beats_the_preset_s_tables_which_beat_the_recipe_which_beats_the_preset() -> None:
+    default, parity = recipes.parse(OVERLAID), recipes.parse(OVERLAID, ["preset=parity"])
+    found = [
+        (r.settings("generator").steps, r.settings("generator").size, r.ingest.image_size) for r in (default, parity)
+    ]
+    assert found == [(3, "xs", 64), (4, "s", 128)]
+    assert parity.settings("generator").fire_rate == 0.7
+    typed = recipes.parse(OVERLAID, ["generator.steps=5", "preset=parity", "ingest.image_size=32"])
+    assert (typed.settings("generator").steps, typed.ingest.image_size) == (5, 32)
+    alone = recipes.parse("preset = 'parity'\n[expand]\nsampling_steps = 9").expand
+    assert (alone.sampling_steps, alone.sampler) == (9, "ddpm")
+
+
+@pytest.mark.parametrize("preset", presets.PRESETS)
+def test_a_resolved_recipe_says_its_preset_and_everything_else(preset: str) -> None:
+    read = recipes.parse(OVERLAID, [f"preset={preset}"])
+    text = recipes.dump(read)
+    assert f'preset = "{preset}"' in text
+    assert not [name for name in presets.PRESETS if f"[{name}" in text]
+    assert recipes.parse(text) == read
+
+
+def test_a_kind_that_comes_later_has_the_preset_s_settings_too() -> None:
+    later = recipes.parse(recipes.dump(recipes.parse("preset = 'parity'")), ["codec.kind=identity"])
+    assert (later.preset, later.codec.kind) == ("parity", "identity")
+    assert later.settings("generator", "geca").size == "s"
+    assert recipes.Recipe(preset="parity").settings("generator", "geca").size == "s"
+
+
+def test_tables_of_a_preset_may_name_another_kind() -> None:
+    text = "[codec]\nsteps = 2\n[parity.codec]\nkind = 'identity'\n[recommended.codec.kl]\nwidth = 8"
+    assert recipes.parse(text).settings("codec").width == 8
+    parity = recipes.parse(text, ["preset=parity"])
+    assert (parity.codec.kind, parity.settings("codec", "kl").steps) == ("identity", 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ([], (14000, None)),
+        (["generator.steps=7"], (None, None)),
+        (["generator.minutes=7"], (None, 7)),
+        (["generator.steps=7", "generator.minutes=3"], (None, 3)),
+        (["generator.minutes=3", "generator.epochs=2"], (2, None)),
+        (["generator.epochs="], (14000, None)),
+    ],
+)
+def test_steps_minutes_and_epochs_take_turns_also_after_being_written(
+    changes: list[str], expected: tuple[float | None, float | None]
+) -> None:
+    for text in ("preset = 'parity'", recipes.dump(recipes.parse("preset = 'parity'"))):
+        read = recipes.parse(text, changes)
+        assert (read.settings("generator").epochs, read.settings("generator").minutes) == expected
+        assert recipes.parse(recipes.dump(read)) == read
+
+
+def test_epochs_become_steps_by_the_number_of_images() -> None:
+    settings = recipes.parse("preset = 'parity'").settings("generator")
+    assert settings.steps_over(1080) == 118_125
+    assert recipes.parse("", ["generator.epochs=0.001"]).settings("generator").steps_over(10) == 1
+    assert recipes.parse("", ["generator.steps=9"]).settings("generator").steps_over(1080) == 9
+
+
+def test_a_preset_is_typed_like_any_setting_and_empty_means_recommended() -> None:
+    assert recipes.parse("", ["preset=parity"]).preset == "parity"
+    assert recipes.parse("preset = 'parity'", ["preset="]).preset == "recommended"
+    assert slip("", ["preset=partiy"]).hint == "did you mean parity?"
+
+
 # Shipped recipes
 
 
+@pytest.mark.parametrize("preset", presets.PRESETS)
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_a_shipped_recipe_is_read_by_its_name(path: Path) -> None:
-    read = recipes.load(recipes.locate(path.stem))
+def test_a_shipped_recipe_is_read_by_its_name_under_both_presets(path: Path, preset: str) -> None:
+    read = recipes.load(recipes.locate(path.stem), [f"preset={preset}"])
+    assert read.preset == preset
     assert recipes.parse(recipes.dump(read)) == read
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_shipped_recipe_leaves_the_paper_s_settings_of_its_models_alone(path: Path) -> None:
+    read = recipes.load(recipes.locate(path.stem), ["preset=parity"])
+    for stage in ("ingest", "codec", "expand", *(("generator", kind) for kind in kinds.names("generators"))):
+        settings = read.settings(*stage) if isinstance(stage, tuple) else read.settings(stage)
+        for key, value in presets.of(type(settings), "parity").items():
+            assert getattr(settings, key) == value, f"{path.stem}: {stage} {key}"
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -234,7 +354,7 @@ def test_every_key_of_a_shipped_recipe_has_a_comment(path: Path) -> None:
 
 
 def test_recipes_are_shipped_for_the_data_that_the_readme_names() -> None:
-    assert {"demo", "eyepacs-geca", "odir-geca", "retinamnist-geca"} <= set(recipes.shipped())
+    assert {"demo", "eyepacs", "odir", "retinamnist"} <= set(recipes.shipped())
 
 
 def test_numbers_that_are_none_never_reach_a_recipe() -> None:

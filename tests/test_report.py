@@ -154,6 +154,35 @@ def test_an_arm_of_an_expansion_that_was_made_again_is_said_to_be_out_of_date(tm
     assert "made from an earlier version of fold-0/expand/geca" in render(run.artifacts()).html
 
 
+def rewritten(run: DrawnRun, **settings: object) -> None:
+    """Say in every record which preset was used, and in the generators' these settings."""
+    preset = settings.pop("preset")
+    for artifact in run.artifacts():
+        record = files.read_json(artifact.folder / "stage.json")
+        more = settings if artifact.stage == "generator" else {}
+        changed = {"preset": preset, "settings": record["settings"] | more}
+        files.write_json(artifact.folder / "stage.json", record | changed)
+
+
+def test_the_preset_is_named_near_the_top_with_every_departure_from_what_was_published(tmp_path: Path) -> None:
+    run = DrawnRun(tmp_path / "run").ingest().train("generator", "geca", 0).train("generator", "geca", 1)
+    assert "the preset" not in render(run.artifacts()).html  # a run that knows of none
+    rewritten(run, preset="recommended", updates=3)
+    page = render(run.artifacts()).html
+    assert "Settings: the preset recommended" in page.partition("<nav>")[0]
+    assert "differ from the published" not in page
+    rewritten(run, preset="parity", size="s", updates=3, steps=50, epochs=None, minutes=None, sampler="<ddpm>")
+    page = render(run.artifacts()).html
+    assert "the preset parity" in page.partition("<nav>")[0]
+    assert "but for 2 settings" in page.partition("<nav>")[0]
+    assert "<td>updates</td><td>3</td><td>12</td>" in page
+    assert "<td>epochs</td><td>50 steps</td><td>14,000</td>" in page
+    rewritten(run, preset="parity", updates=12, epochs=14000)
+    page = render(run.artifacts()).html
+    assert "were published with.</p>" in page
+    assert "differ from the published" not in page
+
+
 def test_a_model_that_saw_other_patients_is_called_out(whole: DrawnRun, page: str, tmp_path: Path) -> None:
     assert "none has seen a patient who is tested" in page
     run = DrawnRun(tmp_path / "run").ingest().train("generator", "geca", 1)

@@ -61,6 +61,7 @@ def render(artifacts: Iterable[Artifact], progress: Callable[[str, int, int], No
         steps=provenance.steps(found),
         versions=provenance.versions(found),
         settings=provenance.settings(found),
+        preset=provenance.preset(found),
         summaries=provenance.summaries(found),
         **provenance.seen(found),
     )

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
+from medsynth import kinds, presets
 from medsynth.report import words
 from medsynth.report.collect import NOTHING, Found, Made
+from medsynth.sections import Expand, Ingest
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,63 @@ def settings(found: Found) -> Facts:
         (heading, [(key, " / ".join(dict.fromkeys(texts))) for key, texts in values.items()])
         for heading, values in shown
     ]
+
+
+@dataclass(frozen=True)
+class Departure:
+    """One setting of a run of the preset parity that is not the published one."""
+
+    step: str
+    setting: str
+    here: str
+    published: str
+
+
+def preset(found: Found) -> tuple[str, list[Departure]]:
+    """Which preset was used, in a sentence, and where settings differ from the published ones.
+
+    Nothing is said of runs that know of no preset, and of the preset recommended no differences.
+    """
+    names = sorted({str(m.record["preset"]) for m in found.made if m.record.get("preset")})
+    if not names:
+        return "", []
+    if names != ["parity"]:
+        return (
+            f"Settings: the preset {words.listed(names)}, that is what measured best with this program, "
+            "not what the methods were published with.",
+            [],
+        )
+    differing = [row for stage, kind in _sections(found) for row in _departures(found, stage, kind)]
+    but = f", but for {words.count(len(differing), 'setting')}, listed under What was run" if differing else ""
+    return f"Settings: the preset parity, that is what the methods were published with{but}.", differing
+
+
+def _sections(found: Found) -> list[tuple[str, str]]:
+    """Stage and kind of every section of the recipe that something was made by."""
+    return list(dict.fromkeys((m.stage, m.kind if m.stage in ("codec", "generator") else "") for m in found.made))
+
+
+def _departures(found: Found, stage: str, kind: str) -> list[Departure]:
+    if kind:
+        known = kinds.config(f"{stage}s", kind) if kind in kinds.names(f"{stage}s") else None
+    else:
+        known = {"ingest": Ingest, "expand": Expand}.get(stage)
+    name, rows = f"{stage} {words.generator(kind)}".strip(), []
+    ran = [m.get("settings") for m in found.of(stage, kind or None)]
+    for key, value in (presets.of(known, "parity") if known else {}).items():
+        published = list(value) if isinstance(value, tuple) else value  # as JSON has it
+        here = [_said(settings, key) for settings in ran if key in settings and settings[key] != published]
+        if here:
+            rows.append(Departure(name, key, " / ".join(dict.fromkeys(here)), _plain(published)))
+    return rows
+
+
+def _said(settings: dict[str, Any], key: str) -> str:
+    """The value of a setting; of one that was left out, what was said in its place."""
+    if settings[key] is not None:
+        return _plain(settings[key])
+    rivals = next((group for group in presets.RIVALS if key in group), ())
+    return next((f"{_plain(settings[k])} {k}" for k in rivals if settings.get(k) is not None), NOTHING)
 
 
 def summaries(found: Found) -> Facts:

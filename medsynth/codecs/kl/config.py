@@ -1,6 +1,6 @@
 """Settings of the kl codec."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -9,6 +9,9 @@ from medsynth.settings import Fitting, Positive
 
 class Config(Fitting):
     """Settings of the kl codec."""
+
+    # The shape of sd-vae-ft, which Elbatel et al. 2024 took as it came: `weights` imports it.
+    PARITY: ClassVar[dict[str, Any]] = {"factor": 8, "channels": 4, "width": 128, "blocks": 2}
 
     kind: Literal["kl"] = "kl"
     """A variational autoencoder with continuous latents."""
