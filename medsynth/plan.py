@@ -16,6 +16,7 @@ from medsynth.data import sources
 from medsynth.errors import MissingStep, Refused
 from medsynth.recipe import Recipe
 from medsynth.rundir import Artifact, RunDirectory, fingerprint
+from medsynth.sections import Ingest
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,9 @@ def refuse_contradiction(run: RunDirectory, recipe: Recipe) -> None:
     """Raise Refused if a recipe asks for another preset, other images or other folds than the run holds."""
     whole = recipes.parse(run.recipe_text())
     if recipe.preset != whole.preset:
-        source, other = shlex.quote(recipe.ingest.source or "SOURCE"), shlex.quote(f"{run.root}-{recipe.preset}")
         raise Refused(
-            f"{run.root} was begun with the preset {whole.preset}, not {recipe.preset}: its recipe says everything",
-            hint=f"medsynth ingest {source} --preset {recipe.preset} --run {other}",
+            f"{run.root} was begun with the preset {whole.preset}, not {recipe.preset}",
+            hint=_begun_again(run, whole.ingest, recipe.preset),
         )
     if not run.artifact("ingest").exists():
         return
@@ -109,6 +109,15 @@ def refuse_contradiction(run: RunDirectory, recipe: Recipe) -> None:
         raise Refused(
             f"{run.root} was dealt to {held.folds} folds, not {recipe.ingest.folds}", hint="--run ANOTHER-DIRECTORY"
         )
+
+
+def _begun_again(run: RunDirectory, held: Ingest, preset: str) -> str:
+    """The command that begins a run beside this one with the same images and another preset."""
+    words = ["medsynth", *(["ingest", held.source] if held.source else ["new"])]
+    for key, value in held.model_dump(exclude_defaults=True, exclude={"source", "image_size"}).items():
+        words += ["--set", f"ingest.{key}={recipes.toml_value(value)}"]
+    beside = f"{run.root.resolve()}-{preset}"
+    return shlex.join([*words, "--preset", preset, *(["--run", beside] if held.source else [beside])])
 
 
 def refuse_other_folds(run: RunDirectory, asked: int) -> None:

@@ -1,6 +1,6 @@
 """What the sections of a recipe are made of. A sentence under a setting is its documentation, wherever it is shown."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -56,6 +56,9 @@ class Fitting(BaseModel):
 
 class Watched(Fitting):
     """How a generator is kept from learning images by heart. Every generator has these settings beside its own."""
+
+    # What was published trained to the end and kept the last weights. The looks are still taken, for the report.
+    PARITY: ClassVar[dict[str, Any]] = {"copy_limit": 1.0, "loss_tolerance": 1000.0, "patience": 0}
 
     watch_every: Annotated[int, Field(ge=0)] = 500
     """Steps between two looks at whether the generator copies and how it does on the selection patients; 0: none."""
