@@ -9,10 +9,12 @@ from drawn_run import ARMS, DrawnRun
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medsynth.artifacts import cohort
+from medsynth.artifacts import cohort, files, log
 from medsynth.artifacts.cohort import Facts
 from medsynth.report import figures, nearest, pictures
 from medsynth.report.collect import collect
+from medsynth.report.page import render
+from medsynth.rundir import RECORD
 
 AUC = st.floats(0, 1, allow_nan=False)
 
@@ -93,3 +95,27 @@ def test_a_training_curve_is_drawn_on_a_log_scale_where_values_span_decades() ->
     heights = [float(point.split(",")[1]) for point in points]
     falls = [b - a for a, b in pairwise(heights)]
     assert max(falls) - min(falls) < 0.2
+
+
+def test_a_watched_generator_shows_its_loss_on_both_kinds_of_patients_and_its_copies_with_their_limit(
+    tmp_path: Path,
+) -> None:
+    facts = Facts(labels=("a",), one_class=False, image_size=16, folds=1)
+    drawn = DrawnRun(tmp_path / "run", facts).ingest().train("generator", "geca", 0)
+    folder = drawn.run.artifact("generator", 0, "geca").folder
+    for step, copies in ((410, 0.0), (420, 0.0), (430, 0.25)):
+        found = {"validation_loss": step / 1000, "training_loss_fixed": 0.1, "copy_share": copies}
+        log.append(folder, {"step": step, **found})
+    record = files.read_json(folder / RECORD)
+    record["summary"]["kept_step"], record["settings"]["copy_limit"] = 420, 0.02
+    files.write_json(folder / RECORD, record)
+    html = render(drawn.artifacts()).html
+    parts = html[html.index('id="curves"') :].split("</figure>")
+    (losses,) = [part for part in parts if "dashed: selection patients" in part]
+    (copies_shown,) = [part for part in parts if "copies among what it draws" in part]
+    assert losses.count("<polyline") == 2
+    assert losses.count("curve dashed made") == 1
+    assert "kept: 0.42 at step 420" in losses
+    assert "kept: 0 at step 420" in copies_shown
+    assert 'class="limit"' in copies_shown
+    assert 'class="limit"' not in losses

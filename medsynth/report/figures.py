@@ -25,6 +25,9 @@ class Panel:
     lines: Sequence[Sequence[tuple[float, float]]]  # (step, value), a line a fold
     made: bool = False  # drawn in the colour of synthetic images
     best: bool = False  # higher is better: mark the best point of every line
+    dashed: Sequence[Sequence[tuple[float, float]]] = ()  # more lines, beside the others
+    kept: Sequence[tuple[float, float]] = ()  # points to mark: whose weights were kept
+    limit: float | None = None  # a value that should not be passed
 
 
 @dataclass(frozen=True)
@@ -102,10 +105,12 @@ def bar(share: float) -> Markup:
 def curves(panel: Panel, low: float | None = None, high: float | None = None) -> Markup:
     """Training curves, a thin line a fold. `low` and `high`: limits shared with other panels."""
     width, height, left, right, top, bottom = 240, 172, 36, 8, 40, 150
-    lines = [thinned(line) for line in panel.lines]
-    values = [v for line in lines for _, v in line] + [v for v in (low, high) if v is not None]
+    shade = "made" if panel.made else "real"
+    lines, dashed = ([thinned(line) for line in many] for many in (panel.lines, panel.dashed))
+    points = [point for line in [*lines, *dashed] for point in line]
+    values = [v for _, v in points] + [v for v in (low, high, panel.limit) if v is not None]
     y = _value_scale(min(values), max(values), bottom, top)
-    x = Scale(0, max(1, *(step for line in lines for step, _ in line)), left, width - right)
+    x = Scale(0, max(1, *(step for step, _ in points)), left, width - right)
     out = [_open(width, height, f"{panel.title}: {panel.what}")]
     out += [_text("name", 0, 12, panel.title), _text("note", 0, 27, panel.what)]
     for tick, number in _value_ticks(y):
@@ -116,13 +121,13 @@ def curves(panel: Panel, low: float | None = None, high: float | None = None) ->
     for tick in ticks(0, x.high):
         side = "mid" if x(tick) < width - 30 else "end"
         out.append(_text(f"note {side}", x(tick), bottom + 17, f"{tick:,.0f}" if tick else "0 steps"))
-    for line in lines:
-        out.append(_path("curve made" if panel.made else "curve real", [(x(s), y(v)) for s, v in line]))
-        if panel.best:
-            step, value = max(line, key=lambda point: point[1])
-            out.append(
-                _dot("made" if panel.made else "real", x(step), y(value), f"best: {value:.3f} at step {step:,.0f}")
-            )
+    if panel.limit is not None:
+        out.append(_line("limit", left, y(panel.limit), width - right, y(panel.limit)))
+    out += [_path(f"curve {shade}", [(x(s), y(v)) for s, v in line]) for line in lines]
+    out += [_path(f"curve dashed {shade}", [(x(s), y(v)) for s, v in line]) for line in dashed]
+    marked = [(*max(line, key=lambda point: point[1]), "best") for line in lines if panel.best]
+    for step, value, why in [*marked, *((*point, "kept") for point in panel.kept)]:
+        out.append(_dot(shade, x(step), y(value), f"{why}: {value:.3g} at step {step:,.0f}"))
     return Markup("").join([*out, Markup("</svg>")])
 
 

@@ -176,12 +176,40 @@ def _panels(stage: str, kind: str, made: list[Made]) -> list[figures.Panel]:
     synthetic = stage == "generator" or bool(words.generators_of(kind)) or kind.startswith("synthetic-only")
     panels = []
     for key, what in (("loss", LOSSES[stage]), ("score", "score on selection patients")):
-        lines = [
-            [(e["step"], e[key]) for e in m.log if isinstance(e.get(key), int | float) and "step" in e] for m in made
-        ]
-        if lines := [line for line in lines if len(line) > 1]:
+        if lines := _lines(made, key):
             panels.append(figures.Panel(title, what, lines, synthetic, best=key == "score"))
+    return panels + _watched(title, made)
+
+
+def _watched(title: str, made: list[Made]) -> list[figures.Panel]:
+    """What the looks at a generator found: its loss on both kinds of patients, and the share of copies."""
+    held_out, copies = _lines(made, "validation_loss"), _lines(made, "copy_share")
+    limit = made[0].get("settings").get("copy_limit")
+    panels = []
+    if held_out:
+        trained, kept = _lines(made, "training_loss_fixed"), _kept(made, "validation_loss")
+        panels.append(figures.Panel(title, "loss; dashed: selection patients", trained, True, False, held_out, kept))
+    if copies:
+        kept = _kept(made, "copy_share")
+        panels.append(figures.Panel(title, "copies among what it draws; limit", copies, True, kept=kept, limit=limit))
     return panels
+
+
+def _lines(made: list[Made], key: str) -> list[list[tuple[float, float]]]:
+    """A line for each fold in whose log a number stands more than once."""
+    lines = [[(e["step"], e[key]) for e in m.log if isinstance(e.get(key), int | float) and "step" in e] for m in made]
+    return [line for line in lines if len(line) > 1]
+
+
+def _kept(made: list[Made], key: str) -> list[tuple[float, float]]:
+    """The points of those lines at which weights were kept."""
+    steps = [m.get("summary").get("kept_step") for m in made]
+    return [
+        (e["step"], e[key])
+        for m, step in zip(made, steps, strict=True)
+        for e in m.log
+        if e.get("step") == step and key in e
+    ]
 
 
 def _limits(panels: list[figures.Panel]) -> tuple[float, float]:
