@@ -34,7 +34,7 @@ FLOORS = (
     {"generators"},
     {"codecs", "nn"},
     {"arms"},
-    {"kinds", "presets", "rundir", "locks"},
+    {"kinds", "presets", "rundir", "locks", "cost"},
     {"artifacts"},
     {"errors", "shapes", "seeds", "draws", "settings", "sampling", "distributed", "interrupt"},
 )
@@ -44,10 +44,11 @@ FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 ALLOWED = {
     "torch": (
         "stages/*", "generators/*/*", "codecs/*/*", "codecs/scale.py", "nn/*", "data/augment.py", "data/images.py",
-        "data/loading.py", "training.py", "watch.py", "learner.py", "order.py", "classifier.py", "shapes.py", "draws.py",
-        "artifacts/weights.py", "artifacts/checkpoint.py", "*command.py", "*pipeline.py", "*distributed.py",
+        "data/loading.py", "training.py", "watch.py", "learner.py", "order.py", "classifier.py", "shapes.py",
+        "draws.py", "*cost.py", "artifacts/weights.py", "artifacts/checkpoint.py", "*command.py", "*pipeline.py",
+        "*distributed.py",
     ),
-    "diffusers": ("*codecs/kl/model.py", "*nn/diffusion.py"),
+    "diffusers": ("*codecs/kl/model.py", "*nn/diffusion.py", "*nn/unet.py"),
     "timm": ("*classifier.py",),
     "sklearn": ("*metrics/classification.py",),
     "matplotlib": ("*report/figures.py",),

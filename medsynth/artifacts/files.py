@@ -8,19 +8,31 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 
-def write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
-    """Let `fill` write into a neighbour of `path`, then put it in place: synced first, in one rename."""
+def write(path: Path, fill: Callable[[BinaryIO], object], *, synced: bool = True) -> None:
+    """Let `fill` write into a neighbour of `path`, then put it in place in one rename.
+
+    It is synced first. Who writes many files may leave that to sync() at the end, if files that a power cut has emptied
+    are noticed.
+    """
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with scratch.open("wb") as file:
             fill(file)
-            file.flush()
-            os.fsync(file.fileno())
+            if synced:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(scratch, path)
     except BaseException:
         scratch.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    if synced:
+        sync_folder(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Let a file's content survive a power cut."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 def write_text(path: Path, text: str) -> None:

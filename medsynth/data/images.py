@@ -10,9 +10,9 @@ from medsynth.data import png
 from medsynth.shapes import Images
 
 
-def write_png(path: Path, pixels: np.ndarray) -> None:
+def write_png(path: Path, pixels: np.ndarray, *, synced: bool = True) -> None:
     """Write uint8 pixels, (row, column, 1 or 3), without any metadata."""
-    files.write(path, lambda file: file.write(png.encode(pixels)))
+    files.write(path, lambda file: file.write(png.encode(pixels)), synced=synced)
 
 
 def to_images(pixels: np.ndarray) -> Images:

@@ -26,3 +26,13 @@ def read(path: Path) -> np.ndarray:
     except (OSError, SyntaxError, ValueError) as error:
         raise BadData(f"{path} cannot be read", hint="make it again: the command of its step with --force") from error
     return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file is there to its last byte: a PNG holds checksums of everything in it."""
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            picture.verify()
+    except (OSError, SyntaxError, ValueError):
+        return False
+    return True

@@ -27,6 +27,10 @@ class Generator(Protocol):
         """Multiply-accumulates of one forward pass for one image."""
         ...
 
+    def evaluations(self, sampling: "Sampling") -> float:
+        """Forward passes that one sample takes, those of guidance among them; parts of a pass as parts."""
+        ...
+
     def sample(self, labels: "Labels", draws: "RowDraws", sampling: "Sampling") -> "Latents":
         """One latent a row. A row depends on its labels and its own random numbers, not on its batch."""
         ...

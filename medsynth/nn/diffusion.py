@@ -20,7 +20,7 @@ from torch import Tensor
 from medsynth.draws import Draws, RowDraws
 from medsynth.errors import BadUsage
 from medsynth.nn.noise import NoiseSchedule, levels
-from medsynth.sampling import TIMESTEPS, Sampler
+from medsynth.sampling import TIMESTEPS, Sampler, Sampling
 from medsynth.shapes import Latents, Loss
 
 Prediction = Literal["epsilon", "v", "x0", "flow"]
@@ -116,6 +116,11 @@ class Diffusion:
             noisy = {"generator": draws.generators} if sampler == "ddpm" else {}
             x = scheduler.step(answer, t, x, **noisy).prev_sample
         return x
+
+    def evaluations(self, sampling: Sampling) -> int:
+        """Passes of the network for one image: one a step, and another where guidance is at work."""
+        timesteps = self.scheduler(sampling.sampler, sampling.steps).timesteps.tolist()
+        return sum(1 if sampling.scale_at(t) == 1 else 2 for t in timesteps)
 
     def _level(self, draws: Draws) -> Tensor:
         """A random t for each row: any of the levels alike; for rectified flow the middle ones more often.

@@ -5,7 +5,6 @@ each training image gives its labels to `factor` synthetic ones. The real images
 """
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,16 +13,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from medsynth import codecs, generators, interrupt, seeds
-from medsynth.artifacts import cohort
+from medsynth import codecs, cost, generators, interrupt, seeds
+from medsynth.artifacts import cohort, files
 from medsynth.artifacts.cohort import IMAGES, Cohort, Sample
+from medsynth.cost import Lap, Spent
 from medsynth.data import images, png
 from medsynth.data.loading import labels_of
 from medsynth.draws import row_draws
 from medsynth.job import Job, Result
 from medsynth.sampling import Sampling
+from medsynth.shapes import Latents
 
-WRITERS = 2  # threads that write PNG files while the next batch is drawn
+WRITERS = 4  # threads that write PNG files while the next batch is drawn
+DECODED = 16  # latents decoded at once
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,9 @@ def run(job: Job) -> Result:
     training = cohort.load(job.input("ingest")).training(job.fold)
     wanted = plan(job, training)
     (job.out / IMAGES).mkdir(exist_ok=True)
-    batches = [
-        wanted[first : first + job.settings.batch_size] for first in range(0, len(wanted), job.settings.batch_size)
-    ]
-    seconds = _draw(job, batches[job.world.rank :: job.world.size])
+    cost.forget_peak(job.device)
+    generator, codec = _models(job)
+    _draw(job, _share(job, wanted), generator, codec)
     job.world.wait()
     if job.world.is_first:
         facts = replace(training.facts, selection={}, notes=())
@@ -54,7 +55,9 @@ def run(job: Job) -> Result:
         "synthetic": len(wanted),
         "real": len(training.samples),
         "together": len(wanted) + len(training.samples),
-        **({"seconds_per_image": round(seconds, 4)} if seconds else {}),
+        **cost.of_network(generator),
+        "evaluations_per_image": round(generator.evaluations(Sampling.of(job.settings)), 2),
+        **Spent.together(job.out).facts(),
     }
     return Result(summary, training.patients_hash())
 
@@ -65,16 +68,17 @@ def forecast(job: Job) -> dict[str, Any]:
     training = cohort.load(job.input("ingest")).training(job.fold)
     wanted = plan(job, training)
     batch = wanted[: job.settings.batch_size]
-    started = time.monotonic()
-    pictures = list(_pictures(job, batch, *_models(job)))
-    seconds = (time.monotonic() - started) / len(batch)
+    generator, codec = _models(job)
+    started = time.perf_counter()
+    pixels = _decoded(codec, _sampled(job, generator, batch))
+    seconds = (time.perf_counter() - started) / len(batch)
     return {
         "real": len(training.samples),
         "synthetic": len(wanted),
         "labels": {name: count * job.settings.factor for name, count in training.counts().items()},
         "seconds_per_image": round(seconds, 3),
         "minutes": round(seconds * len(wanted) / 60, 1),
-        "megabytes": round(len(wanted) * pictures[0][1].nbytes * png.SHARE / 1e6, 1),
+        "megabytes": round(len(wanted) * pixels[0].nbytes * png.SHARE / 1e6, 1),
     }
 
 
@@ -94,31 +98,56 @@ def plan(job: Job, training: Cohort) -> list[Wanted]:
     return wanted
 
 
-@torch.no_grad()
-def _draw(job: Job, batches: list[list[Wanted]]) -> float | None:
-    """Draw and write; seconds an image, None when everything was there. A batch that is not whole is drawn again."""
-    missing = [batch for batch in batches if not all(w.sample.image.is_file() for w in batch)]
-    if not missing:
-        return None
-    generator, codec = _models(job)
+def _share(job: Job, wanted: list[Wanted]) -> list[list[Wanted]]:
+    """The batches of this process."""
+    batches = [
+        wanted[first : first + job.settings.batch_size] for first in range(0, len(wanted), job.settings.batch_size)
+    ]
+    return batches[job.world.rank :: job.world.size]
+
+
+def _draw(job: Job, batches: list[list[Wanted]], generator: Any, codec: Any) -> None:
+    """Draw and write what is not there whole; a batch that is not whole is drawn again.
+
+    While the network draws a batch, the one before is decoded and written: no more than two are in memory.
+    """
+    missing = [batch for batch in batches if not all(png.is_whole(w.sample.image) for w in batch)]
+    spent, since = Spent.load(job.out, job.world.rank), time.perf_counter()
     total = sum(map(len, batches))
     done = total - sum(map(len, missing))
-    started, drawn = time.monotonic(), 0
-    with ThreadPoolExecutor(WRITERS) as pool:
-        writing: list[Future[None]] = []
+
+    def store(batch: list[Wanted], latents: Latents, lap: Lap) -> int:
+        nonlocal since
+        for _ in writers.map(_write, batch, _decoded(codec, latents)):
+            pass  # an error of the disk comes up here
+        since, before = time.perf_counter(), since
+        spent.add(len(batch), lap.seconds(), since - before)
+        spent.save(job.out, job.world.rank)
+        return len(batch)
+
+    def stored(count: int) -> None:
+        nonlocal done
+        done += count
+        job.progress(f"expand {job.kind}, fold {job.fold}", done, total)
+
+    with ThreadPoolExecutor(WRITERS) as writers, ThreadPoolExecutor(1) as aside:
+        storing: Future[int] | None = None
         for batch in missing:
-            for future in writing:
-                future.result()  # an error of the disk stops the work
-            writing = [
-                pool.submit(images.write_png, w.sample.image, pixels)
-                for w, pixels in _pictures(job, batch, generator, codec)
-            ]
-            done, drawn = done + len(batch), drawn + len(batch)
-            job.progress(f"expand {job.kind}, fold {job.fold}", done, total)
+            lap = Lap(job.device)
+            latents = _sampled(job, generator, batch)
+            lap.mark()
+            spent.rise(cost.peak_memory(job.device))
+            if storing:
+                stored(storing.result())
+            storing = aside.submit(store, batch, latents, lap)
             interrupt.check()
-        for future in writing:
-            future.result()
-    return (time.monotonic() - started) / drawn
+        if storing:
+            stored(storing.result())
+        list(writers.map(files.sync, (w.sample.image for batch in batches for w in batch)))
+    files.sync_folder(job.out / IMAGES)
+    if missing:
+        spent.add(0, 0.0, time.perf_counter() - since)
+        spent.save(job.out, job.world.rank)
 
 
 def _models(job: Job) -> tuple[Any, Any]:
@@ -126,7 +155,16 @@ def _models(job: Job) -> tuple[Any, Any]:
 
 
 @torch.no_grad()
-def _pictures(job: Job, batch: list[Wanted], generator: Any, codec: Any) -> Iterator[tuple[Wanted, np.ndarray]]:
+def _sampled(job: Job, generator: Any, batch: list[Wanted]) -> Latents:
     labels, draws = labels_of([w.sample for w in batch]), row_draws([w.seed for w in batch])
-    latents = generator.sample(labels, draws, Sampling.of(job.settings))
-    return zip(batch, images.to_pixels(codec.decode(latents)), strict=True)
+    return generator.sample(labels, draws, Sampling.of(job.settings))
+
+
+@torch.no_grad()
+def _decoded(codec: Any, latents: Latents) -> np.ndarray:
+    """Pixels, decoded some at a time: what a decoder holds on the way is far larger than an image."""
+    return np.concatenate([images.to_pixels(codec.decode(part)) for part in latents.split(DECODED)])
+
+
+def _write(wanted: Wanted, pixels: np.ndarray) -> None:
+    images.write_png(wanted.sample.image, pixels, synced=False)

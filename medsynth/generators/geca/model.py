@@ -1,5 +1,6 @@
 """GeCA as a generator: training on latents, sampling with Gene Heredity Guidance."""
 
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -96,6 +97,16 @@ class Model(nn.Module):
         linear = sum(layer.weight.numel() for layer in layers)
         attention = 2 * NEIGHBOURS * rule.width  # scores, and the sum of values
         return self.grid[0] * self.grid[1] * self.config.updates * (linear + attention)
+
+    def evaluations(self, sampling: Sampling) -> float:
+        """Passes for one image; with more or fewer updates than in training a pass counts as much more or less."""
+        if sampling.guide == "weaker":  # met on the way
+            passes = self.diffusion.evaluations(replace(sampling, guidance=1.0))
+        elif sampling.inherit != "nothing":  # both halves live through every step
+            passes = self.diffusion.evaluations(replace(sampling, interval=(0.0, 1.0)))
+        else:
+            passes = self.diffusion.evaluations(sampling)
+        return passes * (sampling.updates or self.config.updates) / self.config.updates
 
     def seed_state(self, draws: Draws) -> Tensor:
         """C_out and C_h are zero but for the centre cell's C_out, which is standard normal; (row, cell, channel)."""

@@ -23,6 +23,9 @@ class Model(nn.Module):
     def macs(self) -> int:
         return sum(p.numel() for p in self.parameters())
 
+    def evaluations(self, sampling: Sampling) -> float:
+        return 1
+
     @torch.no_grad()
     def sample(self, labels: Labels, draws: RowDraws, sampling: Sampling) -> Latents:
         return self.mean(labels)[:, :, None, None] + 0.5 * draws.normal(*self.code.shape)
