@@ -33,6 +33,19 @@ def sinusoidal_positions(count: int, width: int) -> Tensor:
     return torch.where(column % 2 == 0, angles.sin(), angles.cos()).float()
 
 
+def sinusoidal_positions_2d(rows: int, columns: int, width: int) -> Tensor:
+    """A table for a grid, row after row, (rows * columns, width); width is a multiple of 4.
+
+    A quarter each: sines of the column, its cosines, sines of the row, its cosines, at the rates 10000^(-i / quarter)
+    (Vaswani et al. 2017 in two dimensions; the order is that of DiT's published weights).
+    """
+    quarter = width // 4
+    rates = 10_000 ** (-torch.arange(quarter, dtype=torch.float64) / quarter)
+    down, across = (torch.arange(count, dtype=torch.float64)[:, None] * rates for count in (rows, columns))
+    of_row, of_column = (torch.cat([angles.sin(), angles.cos()], dim=1) for angles in (down, across))
+    return torch.cat([of_column.repeat(rows, 1), of_row.repeat_interleave(columns, dim=0)], dim=1).float()
+
+
 class TimeEmbedding(nn.Module):
     """t (batch,) -> (batch, width): two linear layers on 256 sines and cosines."""
 
