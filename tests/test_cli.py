@@ -13,6 +13,7 @@ from conftest import LABELS, TINY, copied, ingest
 from shell import Ended, contents, done, ended, medsynth, start
 
 import medsynth as package
+from medsynth import kinds
 from medsynth import recipe as recipes
 from medsynth.artifacts import checkpoint, cohort, files, log
 from medsynth.rundir import RunDirectory
@@ -427,6 +428,36 @@ def test_new_makes_a_run_from_a_recipe(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
+def test_a_run_keeps_its_preset_and_says_how_another_is_begun(ingested: RunDirectory) -> None:
+    before = contents(ingested.root)
+    for words in (
+        ("run", "--preset", "parity"),
+        ("ingest", "--preset", "parity"),
+        ("encode", "--set", "preset=parity"),
+    ):
+        refused = medsynth(*words, "--run", ingested.root)
+        assert refused.code == 4
+        assert "was begun with the preset recommended, not parity" in refused.err
+    assert contents(ingested.root) == before
+    done(*shlex.split(hint_of(refused))[1:])
+    other = RunDirectory(Path(f"{ingested.root}-parity"))
+    held = recipes.parse(other.recipe_text())
+    assert (held.preset, held.ingest.image_size, held.ingest.folds) == ("parity", 256, 2)
+    assert other.artifact("ingest").record()["preset"] == "parity"
+
+
+def test_new_takes_the_preset_that_is_typed(tmp_path: Path) -> None:
+    done("new", "mine", "--recipe", "retinamnist", "--preset", "parity", at=tmp_path)
+    held = recipes.parse((tmp_path / "mine" / "recipe.toml").read_text())
+    assert held == recipes.load(recipes.locate("retinamnist"), ["preset=parity"])
+    done("new", "plain", "--preset", "parity", at=tmp_path)
+    refused = medsynth("encode", "--set", "preset=recommended", "--run", tmp_path / "plain")
+    assert hint_of(refused).startswith("medsynth new ")
+    done(*shlex.split(hint_of(refused))[1:])
+    found = medsynth("new", "other", "--preset", "partiy", at=tmp_path)
+    assert (found.code, hint_of(found)) == (2, "did you mean parity?")
+
+
 def test_a_new_run_reads_its_images_with_the_settings_it_was_made_with(drawn: Path, tmp_path: Path) -> None:
     done("new", "mine", "--set", f"ingest.labels={LABELS.split(',')}", "--set", "ingest.folds=2", at=tmp_path)
     done("ingest", drawn, "--image-size", 16, at=tmp_path / "mine")
@@ -486,6 +517,30 @@ def test_a_flag_is_kept_for_the_commands_after_it(expanded: RunDirectory) -> Non
     assert done("expand", "--fold", 0, "--json", "--run", expanded.root).states() == {
         "fold-0/expand/geca": "up to date"
     }
+
+
+def test_how_guidance_works_is_typed_word_by_word(ingested: RunDirectory) -> None:
+    words = ("--guidance-interval", "0.2, 0.8", "--guide", "weaker", "--guide-updates", 1, "--inherit", "hidden")
+    found = done("status", "--json", "--run", ingested.root)
+    assert medsynth("expand", *words, "--sampler", "unipc", "--run", ingested.root).code == 5  # nothing is trained yet
+    held = recipes.parse(ingested.recipe_text()).expand
+    assert (held.guidance_interval, held.guide, held.guide_updates) == ((0.2, 0.8), "weaker", 1)
+    assert (held.sampler, held.inherit) == ("unipc", "hidden")
+    assert done("status", "--json", "--run", ingested.root).json == found.json
+    for typed, problem in (
+        ("0.8,0.2", "first share is above"),
+        ("x,1", "guidance_interval.0 = 'x'"),
+        ("1", "field required"),
+    ):
+        refused = medsynth("expand", "--guidance-interval", typed, "--run", ingested.root)
+        assert refused.code == 2
+        assert problem in refused.err
+
+
+def test_help_names_every_kind_that_there_is(tmp_path: Path) -> None:
+    shown = " ".join(word.strip("│") for word in done("train-generator", "--help").out.split())
+    for kind in kinds.names("generators"):
+        assert kind in shown
 
 
 def test_steps_and_minutes_take_turns(ingested: RunDirectory) -> None:
