@@ -1,6 +1,9 @@
 """Synthetic images: as many as asked for, with exactly the labels of the training images, each from its own seed."""
 
+import signal
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +13,12 @@ import torch
 from conftest import copied
 from shell import contents, done
 
-from medsynth import codecs, generators, pipeline
+from medsynth import codecs, generators, interrupt, pipeline
 from medsynth import recipe as recipes
 from medsynth.artifacts import cohort
 from medsynth.artifacts.cohort import NO_FOLD, Cohort
-from medsynth.data import png
+from medsynth.cost import Spent
+from medsynth.data import images, png
 from medsynth.data.loading import labels_of
 from medsynth.draws import row_draws
 from medsynth.job import Job
@@ -149,6 +153,91 @@ def test_progress_counts_every_image(expanded: RunDirectory) -> None:
     count = len(synthetic(expanded, 0).samples)
     assert [entry[1] for entry in seen] == [*range(8, count, 8), count]
     assert {(entry[0], entry[2]) for entry in seen} == {("expand geca, fold 0", count)}
+
+
+def drawn(job_of_fold: Job) -> dict[str, bytes]:
+    """Let the stage draw into a folder; the bytes of every image."""
+    job_of_fold.out.mkdir(exist_ok=True)
+    expand.run(job_of_fold)
+    return {path.name: path.read_bytes() for path in (job_of_fold.out / cohort.IMAGES).iterdir()}
+
+
+def test_images_are_those_that_come_of_one_thing_after_the_other(finished: RunDirectory, tmp_path: Path) -> None:
+    """While a batch is drawn, the one before is decoded and written: nobody sees that in the files."""
+    job_of_fold = job(finished, 0, tmp_path / "out")
+    wanted = expand.plan(job_of_fold, training(finished, 0))
+    model, codec = generators.load(job_of_fold.input("generator")), codecs.load(job_of_fold.input("codec"))
+    one_by_one = {}
+    for first in range(0, len(wanted), 8):
+        batch = wanted[first : first + 8]
+        labels, draws = labels_of([w.sample for w in batch]), row_draws([w.seed for w in batch])
+        with torch.no_grad():
+            latents = model.sample(labels, draws, Sampling.of(job_of_fold.settings))
+            pixels = images.to_pixels(codec.decode(latents))
+        one_by_one |= {w.sample.image.name: png.encode(one) for w, one in zip(batch, pixels, strict=True)}
+    assert drawn(job_of_fold) == one_by_one
+
+
+@pytest.mark.parametrize("harm", [lambda b: b"", lambda b: b[:-20], lambda b: b[:90] + b"?" + b[91:]])
+def test_a_file_that_a_power_cut_has_harmed_is_drawn_again(
+    finished: RunDirectory, tmp_path: Path, harm: Callable[[bytes], bytes]
+) -> None:
+    job_of_fold = job(finished, 0, tmp_path / "out")
+    before = drawn(job_of_fold)
+    harmed = sorted((job_of_fold.out / cohort.IMAGES).iterdir())[3]
+    harmed.write_bytes(harm(harmed.read_bytes()))
+    assert drawn(job_of_fold) == before
+
+
+def test_a_disk_that_refuses_a_file_stops_the_work(finished: RunDirectory, tmp_path: Path) -> None:
+    job_of_fold = job(finished, 0, tmp_path / "out")
+    wanted = expand.plan(job_of_fold, training(finished, 0))
+    in_the_way = wanted[9].sample.image
+    in_the_way.mkdir(parents=True)
+    with pytest.raises(OSError):
+        expand.run(job_of_fold)
+    assert not (job_of_fold.out / cohort.MANIFEST).exists()
+    assert not any(w.sample.image.exists() for w in wanted[24:])  # at most the batch that was being drawn came after
+    in_the_way.rmdir()
+    assert len(drawn(job_of_fold)) == len(wanted)
+
+
+def test_a_stop_leaves_whole_batches_and_the_next_attempt_draws_the_others(
+    finished: RunDirectory, tmp_path: Path
+) -> None:
+    whole = drawn(job(finished, 0, tmp_path / "whole"))
+    told: list[int] = []
+
+    def stop(_name: str, done_so_far: int, _total: int) -> None:
+        told.append(done_so_far)
+        signal.raise_signal(signal.SIGINT)
+
+    stopped = replace(job(finished, 0, tmp_path / "out"), progress=stop)
+    stopped.out.mkdir()
+    with pytest.raises(interrupt.Interrupted), interrupt.listening():
+        expand.run(stopped)
+    left = sorted(p.name for p in (stopped.out / cohort.IMAGES).iterdir())
+    assert told == [8]
+    assert left == sorted(w.sample.image.name for w in expand.plan(stopped, training(finished, 0))[: len(left)])
+    assert len(left) in (8, 16)
+    again = job(finished, 0, tmp_path / "out")
+    assert drawn(again) == whole
+    assert Spent.together(again.out).images == len(whole)  # every attempt counts, and no image twice
+
+
+def test_what_drawing_cost_is_shown_and_kept(expanded: RunDirectory) -> None:
+    shown = done("expand", "--factor", 3, "--fold", 0, "--run", expanded.root).out
+    summary = expanded.artifact("expand", 0, "geca").record()["summary"]
+    assert summary["evaluations_per_image"] == 2 * 2  # steps, each with and without labels
+    assert 0 < summary["network_seconds_per_image"] <= summary["seconds_per_image"]
+    assert summary["network_share"] == pytest.approx(
+        summary["network_seconds_per_image"] / summary["seconds_per_image"], abs=0.002
+    )
+    trained = expanded.artifact("generator", 0, "geca").record()["summary"]
+    for key in ("parameters", "mega_macs_per_forward"):
+        assert summary[key] == trained[key]
+    assert summary["peak_process_megabytes"] > 0
+    assert f"evaluations_per_image {summary['evaluations_per_image']:.4g}" in shown
 
 
 def test_a_forecast_counts_labels_images_time_and_room(expanded: RunDirectory) -> None:

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from medsynth import codecs, generators, seeds
+from medsynth import codecs, cost, generators, seeds
 from medsynth.artifacts import checkpoint, cohort, latents
 from medsynth.artifacts.cohort import Cohort
 from medsynth.data import images
 from medsynth.data.loading import labels_of
 from medsynth.draws import Draws, row_draws
+from medsynth.errors import BadUsage
 from medsynth.job import Job, Result
 from medsynth.sampling import Sampling
 from medsynth.shapes import Loss
@@ -24,6 +25,7 @@ COLUMNS, ROWS = 8, 4  # pictures in a preview
 
 def run(job: Job) -> Result:
     """Train on the latents of the fold's training patients, watched on those of the selection patients."""
+    cost.forget_peak(job.device)
     material = _gather(job)
     model = _build(job, material)
     items, labels = material.training.labels.shape
@@ -36,13 +38,15 @@ def run(job: Job) -> Result:
     summary = {
         "kind": job.kind,
         "size": getattr(job.settings, "size", ""),
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "mega_macs_per_forward": round(model.macs() / 1e6, 1),
+        **cost.of_network(model),
+        "evaluations_per_synthetic_image": round(model.evaluations(Sampling.of(job.recipe.expand)), 2),
         "images": items,
         "patients": len(material.training.cohort.patients()),
         "steps": fitted.steps,
         **({"kept_step": fitted.kept_step, "stopped_early": fitted.stopped} if fitted.looks else {}),
-        "seconds_per_step": round(fitted.seconds / max(1, fitted.steps), 3),
+        "seconds_per_step": float(f"{fitted.seconds / max(1, fitted.steps):.4g}"),
+        "seconds_per_training_image": float(f"{fitted.seconds / max(1, fitted.steps) / job.settings.batch_size:.4g}"),
+        **cost.peak_memory(job.device),
     }
     return Result(summary, material.training.cohort.patients_hash(), (*fitted.notes(), *_notes(job, material, fitted)))
 
@@ -61,6 +65,8 @@ class Material:
 
     training: Part
     held_out: Part  # of the selection patients: it is watched on them, and learns nothing from them
+    copies: np.ndarray  # what it learns from, raw, (image, copy, channel, row, column)
+    parameters: np.ndarray  # how each copy was moved, (image, copy, 5)
     codec: Any
 
 
@@ -68,11 +74,26 @@ def _gather(job: Job) -> Material:
     assert job.fold is not None
     everyone, encoded = cohort.load(job.input("ingest")), latents.load(job.input("encode"))
 
-    def part(of: Cohort) -> Part:
-        return Part(of, labels_of(of.samples), encoded.rows([s.sample for s in of.samples]))
+    plain = 1 + everyone.facts.mirror  # the image, and its mirror image
 
-    training, held_out = part(everyone.training(job.fold)), part(everyone.selection(job.fold))
-    return Material(training, held_out, codecs.load(job.input("codec"), job.device))
+    def part(of: Cohort) -> Part:
+        return Part(of, labels_of(of.samples), encoded.rows([s.sample for s in of.samples])[0][:, :plain])
+
+    training, held_out = everyone.training(job.fold), everyone.selection(job.fold)
+    copies, parameters = encoded.rows([s.sample for s in training.samples])
+    used = copies.shape[1] if _augments(job) else plain
+    if _augments(job) and used == plain:
+        raise BadUsage(
+            f"{job.kind} is to learn from moved images (augment = true), but none are stored (encode.augmented = 0)",
+            hint="--set encode.augmented=7",
+        )
+    codec = codecs.load(job.input("codec"), job.device)
+    return Material(part(training), part(held_out), copies[:, :used], parameters[:, :used], codec)
+
+
+def _augments(job: Job) -> bool:
+    """Whether the generator learns from moved images and is told how they were moved."""
+    return bool(getattr(job.settings, "augment", False))
 
 
 def _build(job: Job, material: Material) -> Any:
@@ -83,14 +104,19 @@ def _build(job: Job, material: Material) -> Any:
 
 
 def _loss(job: Job, model: Any, material: Material) -> LossOf:
-    """Posteriors are sampled, and mirrored where the cohort allows it, anew each time an image comes by."""
-    posteriors, labels, codec = material.training.posteriors, material.training.labels, material.codec
+    """Posteriors are sampled, and a copy of the image is chosen, anew each time it comes by.
+
+    Who learns from moved copies is told how they were moved, so that what it draws is not (Karras et al. 2022, F.2).
+    """
+    copies, labels, codec = material.copies, material.training.labels, material.codec
+    parameters = torch.from_numpy(material.parameters)
 
     def loss(rows: torch.Tensor, draws: Draws) -> Loss:
-        copy = (draws.uniform() * posteriors.shape[1]).long()  # the image or its mirror image
-        raw = torch.from_numpy(posteriors[rows.numpy(), copy.numpy()]).to(job.device)
+        copy = (draws.uniform() * copies.shape[1]).long()
+        raw = torch.from_numpy(copies[rows.numpy(), copy.numpy()]).to(job.device)
         clean = codec.latents(raw, draws.normal(*codec.code.shape).to(job.device))
-        return model.loss(clean, labels[rows].to(job.device), draws)
+        moved = parameters[rows, copy].to(job.device) if _augments(job) else None
+        return model.loss(clean, labels[rows].to(job.device), draws, moved)
 
     return loss
 
