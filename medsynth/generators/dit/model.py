@@ -72,10 +72,6 @@ class Transformer(nn.Module):
         factor, shift = self.final.modulations(c)
         return self._unpatched(self.final(e, factor[:, None], shift[:, None]))
 
-    def evaluations(self, sampling: Sampling) -> int:
-        """Forward passes that one image takes."""
-        return self.labelled.evaluations(sampling)
-
     def macs(self) -> int:
         """Multiply-accumulates of one forward pass for one image: linear layers, and attention's two products."""
         tokens, width = self.grid[0] * self.grid[1], self.shape.width
@@ -135,6 +131,10 @@ class Model(nn.Module):
     def sample(self, labels: Labels, draws: RowDraws, sampling: Sampling) -> Latents:
         """Latents for labels, (row, channel, row, column)."""
         return self.labelled.sample(labels, draws, sampling)
+
+    def evaluations(self, sampling: Sampling) -> int:
+        """Forward passes that one image takes."""
+        return self.labelled.evaluations(sampling)
 
     def macs(self) -> int:
         """Multiply-accumulates of one forward pass for one image."""
