@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from medsynth import recipe
+from medsynth import kinds, presets, recipe
 from medsynth.cli import app
 
 ROOT = Path(__file__).parents[1]
@@ -48,8 +48,14 @@ def test_every_option_in_the_readme_exists():
     assert mentioned <= options
 
 
-def test_every_recipe_that_is_mentioned_is_shipped():
-    assert set(re.findall(r"recipes/([\w-]+)\.toml", README)) <= set(recipe.shipped())
+def test_every_recipe_and_every_kind_that_is_mentioned_is_shipped():
+    named = re.findall(r"recipes/([\w-]+)\.toml", README) + re.findall(
+        r"^medsynth run ([a-z]\w*)", README, re.MULTILINE
+    )
+    assert {"odir", "eyepacs"} <= set(named) <= set(recipe.shipped())
+    compared = set(re.findall(r"--model (\w+)", README))
+    assert {"geca", "dit"} <= compared <= set(kinds.names("generators"))
+    assert set(re.findall(r"--preset (\w+)", README)) <= set(presets.PRESETS)
 
 
 @pytest.mark.parametrize("word", ["safe", "anonymous"])
