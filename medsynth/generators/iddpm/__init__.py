@@ -1,0 +1,1 @@
+"""iDDPM: improved denoising diffusion on pixels (Nichol & Dhariwal, ICML 2021)."""
