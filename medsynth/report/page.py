@@ -57,6 +57,8 @@ def render(artifacts: Iterable[Artifact], progress: Callable[[str, int, int], No
         arms=tables.arms(found),
         score_tables=[tables.scores(found, unit) for unit in words.UNITS if found.metrics(unit)],
         label_table=tables.label_scores(found, found.unit),
+        costs=tables.costs(found),
+        main_score=f"{words.metric(metric)} by {found.unit}",
         curve_groups=_curve_groups(found),
         steps=provenance.steps(found),
         versions=provenance.versions(found),

@@ -110,3 +110,13 @@ def duration(seconds: float) -> str:
         return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
     minutes = round(seconds / 60)
     return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
+
+
+def large(number: float | None) -> str:
+    """`360 thousand`, `13.3 million`, `1.2 billion`; a dash for none."""
+    if number is None:
+        return "–"
+    for size, name in ((1e9, "billion"), (1e6, "million"), (1e3, "thousand")):
+        if number >= size:
+            return f"{number / size:.3g} {name}"
+    return f"{number:.0f}"
