@@ -24,10 +24,10 @@ from pydantic import BaseModel, ValidationError
 
 from medsynth import kinds, presets
 from medsynth.errors import BadUsage, nearest
-from medsynth.sections import Classify, Expand, Ingest
+from medsynth.sections import Classify, Encode, Expand, Ingest
 from medsynth.settings import COSMETIC, Watched
 
-SECTIONS: dict[str, Any] = {"ingest": Ingest, "expand": Expand, "classify": Classify}
+SECTIONS: dict[str, Any] = {"ingest": Ingest, "encode": Encode, "expand": Expand, "classify": Classify}
 TOP = ("preset", "seed")
 FAMILY_OF = {"codec": "codecs", "generator": "generators"}  # sections whose keys depend on their kind
 EXAMPLE = "--set expand.factor=2"
@@ -50,6 +50,7 @@ class Recipe:
     seed: int = 0
     ingest: Ingest = field(default_factory=Ingest)
     codec: Chosen = field(default_factory=lambda: Chosen("kl", {}))
+    encode: Encode = field(default_factory=Encode)
     generator: Chosen = field(default_factory=lambda: Chosen("geca", {}))
     expand: Expand = field(default_factory=Expand)
     classify: Classify = field(default_factory=Classify)
@@ -141,7 +142,7 @@ def dump(recipe: Recipe) -> str:
         "# Every random draw is derived from this number.",
         f"seed = {recipe.seed}",
     ]
-    for name in ("ingest", "codec", "generator", "expand", "classify"):
+    for name in ("ingest", "codec", "encode", "generator", "expand", "classify"):
         value = getattr(recipe, name)
         if isinstance(value, Chosen):
             lines += ["", f"[{name}]", f"kind = {toml_value(value.kind)}"]

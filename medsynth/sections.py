@@ -54,6 +54,15 @@ class Ingest(BaseModel):
     """How many images may be unreadable."""
 
 
+class Encode(BaseModel):
+    """What is stored of every image for a generator to learn from, beside the image and its mirror image."""
+
+    model_config = STRICT
+
+    augmented: Annotated[int, Field(ge=0, le=64)] = 0
+    """Moved copies of an image, turned, shifted and scaled a little, for generators with augment = true."""
+
+
 class Expand(BaseModel):
     """How synthetic images are drawn."""
 

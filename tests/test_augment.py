@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medsynth.data.augment import MAX_DEGREES, MAX_SCALE, MAX_SHIFT, Moves, apply, draw_moves, stay
+from medsynth.data.augment import MAX_DEGREES, MAX_SCALE, MAX_SHIFT, Moves, apply, draw_moves, parameters, stay
 from medsynth.draws import row_draws, step_draws
 
 BORDERS = ("reflection", "zeros")
@@ -104,3 +104,19 @@ def test_moved_images_keep_their_shape_and_range(seed, channels, border):
     moved = apply(images, draw_moves(step_draws(seed, 3), mirror=True), border=border)
     assert moved.shape == images.shape
     assert moved.abs().max() <= images.abs().max() + 1e-5
+
+
+def test_an_unmoved_image_has_parameters_of_zero():
+    assert not parameters(stay(3)).any()
+
+
+@given(st.integers(0, 2**32), st.booleans())
+def test_parameters_say_every_move_and_stay_within_one(seed, mirror):
+    moves = draw_moves(step_draws(seed, 16), mirror=mirror)
+    found = parameters(moves)
+    assert found.shape == (16, 5)
+    assert found.abs().max() <= 1 + 1e-6
+    torch.testing.assert_close(found[:, 0], moves.mirrored.float())
+    torch.testing.assert_close(found[:, 1] * MAX_DEGREES, moves.degrees)
+    torch.testing.assert_close(found[:, 2:4] * MAX_SHIFT, torch.stack([moves.right, moves.down], dim=1))
+    torch.testing.assert_close(1 + found[:, 4] * MAX_SCALE, moves.scale)

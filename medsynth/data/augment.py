@@ -42,6 +42,13 @@ def draw_moves(draws: Draws, *, mirror: bool) -> Moves:
     )
 
 
+def parameters(moves: Moves) -> Tensor:
+    """The moves as numbers, (row, 5) in [-1, 1]: mirrored, turned, shifted right and down, scaled; 0 for not at all."""
+    shifts = [moves.right / MAX_SHIFT, moves.down / MAX_SHIFT]
+    columns = [moves.mirrored.float(), moves.degrees / MAX_DEGREES, *shifts, (moves.scale - 1) / MAX_SCALE]
+    return torch.stack(columns, dim=1)
+
+
 def stay(rows: int) -> Moves:
     """The moves that leave every image as it is."""
     nothing = torch.zeros(rows)
