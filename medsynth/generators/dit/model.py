@@ -33,7 +33,7 @@ class Shape:
 SHAPES = {
     "b": Shape(width=768, depth=12, heads=12),
     "s": Shape(width=384, depth=12, heads=6),
-    "tiny": Shape(width=128, depth=6, heads=4),
+    "tiny": Shape(width=128, depth=4, heads=4),
 }
 
 
