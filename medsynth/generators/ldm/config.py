@@ -10,7 +10,9 @@ from medsynth.settings import Positive, Share, Watched
 class Config(Watched):
     """Settings of LDM."""
 
+    # Rombach et al. 2022, trained as the baseline of Elbatel et al. 2024: as long as GeCA.
     PARITY: ClassVar[dict[str, Any]] = {
+        "epochs": 14000,
         "size": "b",
         "prediction": "epsilon",
         "noise_schedule": "scaled-linear",
