@@ -77,8 +77,11 @@ def ingest(
     image_size: Annotated[int | None, typer.Option(help="Pixels a side.")] = None,
     folds: Annotated[int | None, typer.Option(help="Folds that patients are dealt to.")] = None,
     crop: Annotated[str | None, typer.Option(help="centre or pad.")] = None,
+    modality: Annotated[
+        str | None, typer.Option(help="fundus, oct, dermoscopy or other: of a fundus mirror images are used, too.")
+    ] = None,
     mirror: Annotated[
-        bool | None, typer.Option("--mirror/--no-mirror", help="A mirrored image is as plausible.")
+        bool | None, typer.Option("--mirror/--no-mirror", help="Whether a mirrored image is as plausible.")
     ] = None,
     every_image_is_a_patient: Annotated[
         bool, typer.Option("--every-image-is-a-patient", help="There are no patient ids.")
@@ -92,7 +95,7 @@ def ingest(
         "source": str(source.resolve()) if source else None, "image": image, "patient": patient, "eye": eye,
         "mask": mask, "label": label, "labels": _names(labels),
         "image_size": image_size, "folds": folds, "crop": crop, "mirror": mirror, "allow_bad": allow_bad,
-        "every_image_is_a_patient": every_image_is_a_patient or None,
+        "modality": modality, "every_image_is_a_patient": every_image_is_a_patient or None,
     }  # fmt: skip
     recipe = changed(common, run, {"preset": preset} | {f"ingest.{key}": value for key, value in flags.items()})
     bring_up_to_date(common, run, recipe, "ingest", next_command="train-generator")

@@ -44,14 +44,22 @@ class Ingest(BaseModel):
     """Pixels a side after cropping and resizing."""
     crop: Literal["centre", "pad"] = "centre"
     """How a picture becomes a square: cut the long side about its centre, or pad the short side with black."""
-    mirror: bool = False
-    """A mirrored image is as plausible as the image (fundus: yes, a left eye for a right one; most others: no)."""
+    modality: Literal["fundus", "oct", "dermoscopy", "other"] | None = None
+    """What the images show. Where mirror is left out, it decides: of a fundus a mirrored image is as plausible, a left
+    eye for a right one; of all others none is used."""
+    mirror: bool | None = None
+    """A mirrored image, left and right swapped, is as plausible as the image; left out: as the modality has it."""
     folds: Annotated[int, Field(ge=1, le=100)] = 5
     """Folds that patients are dealt to; each is tested once."""
     selection_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     """Share of a fold's training patients on which choices are made; nothing trains on them."""
     allow_bad: Annotated[int, Field(ge=0)] = 0
     """How many images may be unreadable."""
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether mirror images are used: as it is said, else as the modality has it."""
+        return self.modality == "fundus" if self.mirror is None else self.mirror
 
 
 class Encode(BaseModel):

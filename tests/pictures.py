@@ -87,7 +87,7 @@ def graded(*values: object) -> list[Row]:
 
 def run(out: Path, source: Path, *, seed: int = 0, progress: Any = lambda *_: None, **settings: Any) -> Result:
     """Ingest as the pipeline does it, with two folds of 8 pixels unless told otherwise."""
-    chosen = {"source": str(source), "image_size": 8, "folds": 2} | settings
+    chosen = {"source": str(source), "image_size": 8, "folds": 2, "modality": "other"} | settings
     recipe: Recipe = from_table({"seed": seed, "ingest": chosen})
     out.mkdir(parents=True, exist_ok=True)
     job = Job(recipe, inputs=(), out=out, fold=None, kind=None, progress=progress, settings=recipe.ingest)

@@ -172,9 +172,27 @@ def test_how_a_picture_becomes_a_square_is_kept_with_the_cohort(source, tmp_path
     assert "padded with black" in ingested(tmp_path / "out", source, crop="pad").facts.crop
 
 
-def test_whether_a_mirrored_image_is_plausible_is_kept_with_the_cohort(source, tmp_path):
-    assert not ingested(tmp_path / "one", source).facts.mirror
-    assert ingested(tmp_path / "two", source, mirror=True).facts.mirror
+@pytest.mark.parametrize(
+    ("said", "mirrored"),
+    [
+        ({}, False),
+        ({"modality": "fundus"}, True),
+        ({"modality": "oct"}, False),
+        ({"modality": "dermoscopy"}, False),
+        ({"modality": "other"}, False),
+        ({"mirror": True}, True),
+        ({"modality": "oct", "mirror": True}, True),
+        ({"modality": "fundus", "mirror": False}, False),
+    ],
+    ids=str,
+)
+def test_whether_a_mirrored_image_is_plausible_is_said_or_follows_from_what_the_images_show(
+    source, tmp_path, said, mirrored
+):
+    result = run(tmp_path / "out", source, **{"modality": None} | said)
+    assert cohort.load(tmp_path / "out").facts.mirror == mirrored
+    assert [note for note in result.notes if "--modality" in note] == list(result.notes) * (not said)
+    assert len(result.notes) == (not said)
 
 
 def test_medmnist_selects_on_val_and_tests_on_test(tmp_path):

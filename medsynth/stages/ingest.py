@@ -23,6 +23,7 @@ from medsynth.data.remarks import Seen
 from medsynth.data.sources.listing import Asked, Entry, Listing
 from medsynth.errors import BadUsage
 from medsynth.job import Job, Result
+from medsynth.sections import Ingest
 
 Split = tuple[dict[str, int], dict[str, tuple[str, ...]]]  # patient -> fold; fold -> patients held out for choices
 
@@ -53,6 +54,7 @@ def run(job: Job) -> Result:
         *remarks.about_duplicates(equal, listing.has_split),
         *remarks.about_pictures(made.samples, seen, settings.image_size),
         *remarks.about_folds(made),
+        *_about_mirror(settings),
     )
     facts = replace(made.facts, channels=channels, crop=store.square.words, notes=notes)
     cohort.save(job.out, replace(made, facts=facts))
@@ -178,7 +180,7 @@ def _cohort(job: Job, listing: Listing, entries: Sequence[Entry]) -> Cohort:
     facts = Facts(
         labels=listing.labels, one_class=listing.one_class, ordinal=listing.ordinal, source=listing.source,
         folds=len(selection), selection=selection, has_patients=listing.has_patients,
-        image_size=settings.image_size, mirror=settings.mirror,
+        image_size=settings.image_size, mirror=settings.mirrors,
     )  # fmt: skip
     return Cohort(facts, samples)
 
@@ -218,6 +220,15 @@ def _about_split(listing: Listing, asked: int) -> list[str]:
     if not listing.has_split or asked == 1:
         return []
     return [f"The official split of {listing.source} was kept as one fold: it was not dealt to {asked} folds."]
+
+
+def _about_mirror(settings: Ingest) -> list[str]:
+    if settings.modality is not None or settings.mirror is not None:
+        return []
+    return [
+        "It was not said what the images show, so no mirror images are used: --modality fundus, or --mirror, where a "
+        "mirrored image is as plausible; --no-mirror where it is not."
+    ]
 
 
 def _patients(entries: Sequence[Entry], labels: tuple[str, ...]) -> Patients:
