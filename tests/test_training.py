@@ -149,6 +149,11 @@ def test_gradients_are_clipped(tmp_path: Path) -> None:
     assert torch.stack(norms).norm().item() == pytest.approx(0.5, rel=1e-3)
 
 
+def test_epochs_count_instead_of_steps(tmp_path: Path) -> None:
+    _, fitted = toy.train(tmp_path, epochs=2, steps=1)
+    assert fitted.steps == round(2 * toy.ITEMS / 4)
+
+
 def test_minutes_count_instead_of_steps(tmp_path: Path) -> None:
     _, fitted = toy.train(tmp_path, minutes=0.15 / 60, steps=1)
     assert fitted.steps > 1
