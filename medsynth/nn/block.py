@@ -14,19 +14,18 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class Modulation:
-    """What time and labels make of one norm and of one branch; all (batch, width), or as `at` has picked them."""
+    """What time and labels make of one norm and of one branch; all (batch, width)."""
 
     factor: Tensor
     shift: Tensor
     gate: Tensor
 
-    def at(self, rows: Tensor) -> "Modulation":
-        """Of a row for each of the given ones, (number, width)."""
-        return Modulation(*(part.index_select(0, rows) for part in (self.factor, self.shift, self.gate)))
-
     def over_tokens(self) -> "Modulation":
         """The same for every token of a row, (batch, 1, width)."""
         return Modulation(self.factor[:, None], self.shift[:, None], self.gate[:, None])
+
+    def to(self, dtype: torch.dtype) -> "Modulation":
+        return Modulation(self.factor.to(dtype), self.shift.to(dtype), self.gate.to(dtype))
 
 
 class Block(nn.Module):

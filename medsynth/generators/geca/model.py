@@ -1,7 +1,6 @@
 """GeCA as a generator: training on latents, sampling with Gene Heredity Guidance."""
 
 from dataclasses import replace
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +9,9 @@ from torch.utils.checkpoint import checkpoint
 from medsynth.codecs import Code
 from medsynth.draws import Draws, RowDraws
 from medsynth.generators.geca.config import Config
-from medsynth.generators.geca.rule import SHAPES, Constants, Rule
+from medsynth.generators.geca.dense import Dense
+from medsynth.generators.geca.firing import Firing
+from medsynth.generators.geca.rule import SHAPES, Rule
 from medsynth.nn.diffusion import Diffusion, guided
 from medsynth.nn.embeddings import LabelEmbedding
 from medsynth.nn.neighbourhood import NEIGHBOURS
@@ -32,6 +33,9 @@ class Model(nn.Module):
         )
         label = LabelEmbedding(labels, shape.width, config.label_dropout, augment=config.augment)
         self.rule = Rule(shape, self.channels, self.grid, label)
+        self.form: type[Dense] | type[Firing] = (
+            Firing if self.rule.prefers_firing(config.updates, config.fire_rate) else Dense
+        )
 
     def loss(self, latents: Latents, labels: Labels, draws: Draws, augmentation: Tensor | None = None) -> Loss:
         """The diffusion's loss; the automaton grows from a fresh seed for every example."""
@@ -46,10 +50,10 @@ class Model(nn.Module):
             born = state
             if len(heirs):  # a pass before, without gradients, as latent self-conditioning has it (Jabri et al. 2023)
                 with torch.no_grad():
-                    before = self.rule.constants(x_t[heirs], t[heirs], condition[heirs])
+                    before = self.form.of(self.rule, x_t[heirs], t[heirs], condition[heirs])
                     left = self.grow(state[heirs], earlier[:, heirs], before)
                     born = state.index_copy(0, heirs, self.inherit(state[heirs], left, "hidden"))
-            return self.output(self.grow(born, fires, self.rule.constants(x_t, t, condition)))
+            return self.output(self.grow(born, fires, self.form.of(self.rule, x_t, t, condition)))
 
         return self.diffusion.loss(network, latents, draws)
 
@@ -78,9 +82,9 @@ class Model(nn.Module):
                 state = self.inherit(state, inherited, sampling.inherit)
             fires = self.fires(draws, updates).to(device).repeat(1, halves, 1)
             condition = both if halves == 2 else conditional
-            constants = self.rule.constants(x_t.repeat(halves, 1, 1, 1), t.repeat(halves), condition)
-            young = self.grow(state, fires[:weaker], constants)
-            inherited = self.grow(young, fires[weaker:], constants)
+            step = self.form.of(self.rule, x_t.repeat(halves, 1, 1, 1), t.repeat(halves), condition)
+            young = self.grow(state, fires[:weaker], step)
+            inherited = self.grow(young, fires[weaker:], step)
             answer = self.output(inherited)
             if scale == 1:
                 return answer[:rows]
@@ -119,17 +123,14 @@ class Model(nn.Module):
         """Which cells take part in which update: Bernoulli for each, as in the paper; bool (update, row, cell)."""
         return (draws.uniform(updates, self.grid[0] * self.grid[1]) < self.config.fire_rate).transpose(0, 1)
 
-    def grow(self, state: Tensor, fires: Tensor, constants: Constants) -> Tensor:
+    def grow(self, state: Tensor, fires: Tensor, step: Dense | Firing) -> Tensor:
         """The M updates. state (row, cell, channel) -> the same; fires (M, row, cell)."""
-        rows, cells, channels = state.shape
-        flat = state.reshape(rows * cells, channels)
         for mask in fires:
-            update = partial(self.rule, firing=mask.flatten().nonzero().flatten(), constants=constants)
             if self.config.recompute and torch.is_grad_enabled():
-                flat = checkpoint(update, flat, use_reentrant=False, preserve_rng_state=False)
+                state = checkpoint(step.update, state, mask, use_reentrant=False, preserve_rng_state=False)
             else:
-                flat = update(flat)
-        return flat.view(rows, cells, channels)
+                state = step.update(state, mask)
+        return state
 
     def output(self, state: Tensor) -> Tensor:
         """C_out as a prediction and, where it is learnt, its variance, (row, 2 * channel, row, column)."""

@@ -1,11 +1,9 @@
 """The rule of GeCA: what one cell does with what it sees (Elbatel et al. 2024, section 2.2).
 
 A cell holds its noised latent C_in, a position code C_pe, its output C_out and a hidden state C_h. Only C_out and C_h
-change. One update is a transformer block whose attention reaches the 3x3 cells around a cell; all updates share it.
-
-What is done once instead of at every update: the modulation by time and label, the affine part of the normalisations,
-and the contribution of C_in and C_pe to a cell's embedding. What is done for firing cells only: the query, the output
-projection, the MLP and the final layer. Both leave the result as it is; a test compares with the textbook form.
+change. One update is a transformer block whose attention reaches the 3x3 cells around a cell; all M updates of a
+diffusion step share it. Here are its weights. The update itself is written twice, with the same result: `dense.py` does
+everything for every cell and is what small grids are fastest with; `firing.py` does what is needed and no more.
 """
 
 from dataclasses import dataclass
@@ -13,9 +11,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from medsynth.nn.block import Block, Final, Modulation
+from medsynth.nn.block import Block, Final
 from medsynth.nn.embeddings import LabelEmbedding, TimeEmbedding, sinusoidal_positions
-from medsynth.nn.neighbourhood import attend, of_cells
 
 
 @dataclass(frozen=True)
@@ -35,50 +32,39 @@ SHAPES = {
 }
 
 
-@dataclass(frozen=True)
-class Constants:
-    """What stays the same during the M updates of one diffusion step."""
-
-    embedding: Tensor  # (cells, width): what C_in and C_pe add to the embedding of each cell
-    attention: Modulation
-    mlp: Modulation
-    final: tuple[Tensor, Tensor]  # factor, shift, each (batch, width)
-
-
 class Rule(nn.Module):
-    """The update Theta. Cells are numbered through the batch: image * rows * columns + position."""
+    """The weights of the update Theta, and what of it is the same in all updates of a diffusion step."""
 
     positions: Tensor
 
     def __init__(self, shape: Shape, channels: int, grid: tuple[int, int], label_embedding: LabelEmbedding) -> None:
         super().__init__()
         width, state = shape.width, 2 * channels + shape.hidden
-        self.grid, self.heads, self.channels, self.width = grid, shape.heads, channels, width
+        self.grid, self.heads, self.channels, self.width, self.state = grid, shape.heads, channels, width, state
+        self.mlp = shape.mlp
         self.time, self.label = TimeEmbedding(width), label_embedding
         self.cell_embedding = nn.Linear(channels + state, width)
         self.block = Block(width, shape.mlp, affine=True, qkv_bias=False, eps=1e-5, gelu="none")
         self.final = Final(width, state)  # zero at first: an untrained automaton leaves its state alone
         self.register_buffer("positions", sinusoidal_positions(grid[0] * grid[1], width), persistent=False)
 
-    def constants(self, z: Tensor, t: Tensor, condition: Tensor) -> Constants:
-        """z (batch, channel, row, column) is C_in; t (batch,); condition (batch, width), the embedded labels."""
-        c = F.silu(self.time(t) + condition)
-        attention, mlp = self.block.modulations(c)
-        cells = z.flatten(2).transpose(1, 2)  # (batch, cell, channel)
-        embedding = F.linear(cells, self.cell_embedding.weight[:, : self.channels], self.cell_embedding.bias)
-        return Constants((embedding + self.positions).flatten(0, 1), attention, mlp, self.final.modulations(c))
+    def conditioned(self, t: Tensor, condition: Tensor) -> Tensor:
+        """What modulates the norms, (batch, width). t (batch,); condition (batch, width), the embedded labels."""
+        return F.silu(self.time(t) + condition)
 
-    def forward(self, state: Tensor, firing: Tensor, constants: Constants) -> Tensor:
-        """One update. state (cells, C_out and C_h); firing (number,) the cells that take part; -> state."""
-        block, image = self.block, firing // (self.grid[0] * self.grid[1])
-        e = constants.embedding + F.linear(state, self.cell_embedding.weight[:, self.channels :])
-        grids = e.view(len(constants.attention.gate), -1, self.width)
-        seen = block.seen(grids, constants.attention.over_tokens()).flatten(0, 1)  # (cell, width)
-        w_query, w_keys_values = block.qkv.weight.split([self.width, 2 * self.width])
-        keys_values = F.pad(F.linear(seen, w_keys_values), (0, 0, 0, 1))  # a row of zeros for beyond the border
-        near = of_cells(firing, self.grid, beyond=len(state))
-        heard = attend(F.linear(seen.index_select(0, firing), w_query), keys_values, near, self.heads)
-        e = block.with_attention(e.index_select(0, firing), heard, constants.attention.at(image))  # (firing, width)
-        e = block.with_mlp(e, constants.mlp.at(image))
-        factor, shift = (part.index_select(0, image) for part in constants.final)
-        return state.index_add(0, firing, self.final(e, factor, shift).to(state.dtype))
+    def unchanging(self, z: Tensor) -> Tensor:
+        """What C_in, z (batch, channel, row, column), and C_pe add to each cell's embedding, (batch, cell, width)."""
+        weight, bias = self.cell_embedding.weight[:, : self.channels], self.cell_embedding.bias
+        return F.linear(z.flatten(2).transpose(1, 2), weight, bias) + self.positions
+
+    @property
+    def of_state(self) -> Tensor:
+        """The weights of what C_out and C_h add to it, (width, state)."""
+        return self.cell_embedding.weight[:, self.channels :]
+
+    def prefers_firing(self, updates: int, fire_rate: float) -> bool:
+        """Whether `firing.py` saves half of the multiplications, which is where its bookkeeping begins to pay."""
+        cells, width, per_cell = self.grid[0] * self.grid[1], self.width, self.width * (self.width + 2 * self.mlp)
+        dense = updates * cells * (per_cell + width * (3 * width + 2 * cells))
+        once = (cells + self.state) * 3 * width**2
+        return once + updates * cells * (2 * width * self.state + fire_rate * per_cell) < dense / 2
