@@ -25,7 +25,7 @@ from pydantic import BaseModel, ValidationError
 from medsynth import kinds, presets
 from medsynth.errors import BadUsage, nearest
 from medsynth.sections import Classify, Encode, Expand, Ingest
-from medsynth.settings import COSMETIC, Watched
+from medsynth.settings import COSMETIC
 
 SECTIONS: dict[str, Any] = {"ingest": Ingest, "encode": Encode, "expand": Expand, "classify": Classify}
 TOP = ("preset", "seed")
@@ -205,7 +205,7 @@ def _section(name: str, model: Any, table: dict[str, Any], preset: str) -> Any:
         key = ".".join(str(part) for part in slip["loc"])
         if slip["type"] == "extra_forbidden":
             raise BadUsage(f"[{name}] has no setting {key!r}", hint=nearest(key, list(model.model_fields))) from None
-        meaning = model.model_fields[str(slip["loc"][0])].description if slip["loc"] else ""
+        meaning = meaning_of(model, str(slip["loc"][0])) if slip["loc"] else ""
         problem = slip["msg"][0].lower() + slip["msg"][1:]
         raise BadUsage(f"[{name}] {key} = {slip['input']!r}: {problem}", hint=f"{key}: {meaning}") from None
 
@@ -232,14 +232,20 @@ def _typed(override: str, table: dict[str, Any]) -> dict[str, Any]:
 
 def _table(name: str, settings: BaseModel) -> list[str]:
     lines = ["", f"[{name}]"]
-    for key, info in type(settings).model_fields.items():
+    for key in type(settings).model_fields:
         if key == "kind":  # the table's name says it
             continue
         value = getattr(settings, key)
-        meaning = info.description or Watched.model_fields[key].description or ""
+        meaning = meaning_of(type(settings), key)
         lines.append(f"# {' '.join(meaning.split())}")
         lines.append(f"# {key} =" if value is None else f"{key} = {toml_value(value)}")
     return lines
+
+
+def meaning_of(section: type[BaseModel], key: str) -> str:
+    """The documentation of a setting: a section that only changes the default leaves the words to where it is from."""
+    parts = [part for part in section.__mro__ if issubclass(part, BaseModel) and key in part.model_fields]
+    return next((text for part in parts if (text := part.model_fields[key].description)), "")
 
 
 def toml_value(value: Any) -> str:

@@ -70,3 +70,36 @@ class Watched(Fitting):
     """A look passes while the loss on the selection patients is above its lowest by no more than this share of it."""
     patience: Annotated[int, Field(ge=0)] = 3
     """Training stops after so many looks in a row that did not pass; 0: never. The last that passed is kept."""
+
+
+class Denoising(Watched):
+    """How a diffusion is learnt. Every generator that removes noise has these settings beside its own."""
+
+    # What is common to the comparison of Elbatel et al. 2024, section 3; its code hides each label alone.
+    PARITY: ClassVar[dict[str, Any]] = {
+        "prediction": "epsilon", "noise_schedule": "linear", "min_snr": 0.0, "label_dropout": "per-label",
+        "label_dropout_rate": 0.1, "augment": False, "epochs": 14000, "batch_size": 128, "learning_rate": 1e-4,
+        "warmup_steps": 0, "schedule": "constant", "weight_decay": 0.0, "ema": 0.9999,
+    }  # fmt: skip
+
+    prediction: Literal["epsilon", "v", "x0", "flow"] = "v"
+    """What the network predicts: the noise, as in the paper, the velocity, the image, or a rectified flow, of
+    which no variance is learnt."""
+    noise_schedule: Literal["linear", "scaled-linear", "cosine"] = "linear"
+    """How noise grows over the 1000 diffusion steps; a rectified flow has a schedule of its own."""
+    min_snr: Annotated[float, Field(ge=0)] = 5.0
+    """Gamma of the min-SNR loss weight; 0 weighs every noise level alike, as in the paper."""
+    label_dropout: Literal["whole", "per-label"] = "whole"
+    """What is hidden for classifier-free guidance: all labels at once, for a learned null, or each label alone."""
+    label_dropout_rate: Share = 0.1
+    """How often labels are hidden."""
+    augment: bool = False
+    """Learn from moved images, too, and be told how they were moved; needs encode.augmented."""
+
+    steps: Positive = 5000
+    batch_size: Positive = 16
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    warmup_steps: Annotated[int, Field(ge=0)] = 50
+    schedule: Literal["constant", "cosine"] = "cosine"
+    ema: Share = 0.998
+    preview_every: Annotated[int, Field(ge=0)] = 1000
