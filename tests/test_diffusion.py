@@ -293,6 +293,26 @@ def test_a_rectified_flow_is_told_the_way_from_the_image_to_the_noise() -> None:
     assert 0.66 < ((share > 0.2689) & (share < 0.7311)).float().mean() < 0.71  # one deviation of the logit
 
 
+@pytest.mark.parametrize("prediction", [*PREDICTIONS, "flow"])
+@pytest.mark.parametrize("sampler", ["ddim", "dpm++", "unipc"])
+def test_what_is_known_to_be_bounded_stays_within_its_bounds(prediction: Prediction, sampler: Sampler) -> None:
+    """A network that is far off at every level, and says nothing at all."""
+    bounds = ((-0.5, 1.0), (-2.0, -1.0))
+    diffusion = Diffusion(prediction, "cosine", learns_variance=False, bounds=bounds)
+    made = diffusion.sample(lambda x, _: 3 * x, torch.randn(4, 2, 3, 3), sampler, 10, row_draws([1, 2, 3, 4]))
+    for channel, (low, high) in enumerate(bounds):
+        assert low - 1e-3 <= made[:, channel].min() <= made[:, channel].max() <= high + 1e-3
+
+
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+def test_bounds_that_are_wide_enough_change_nothing(prediction: Prediction) -> None:
+    draws, plain = row_draws([1, 2]), Diffusion(prediction, learns_variance=True)
+    wide = Diffusion(prediction, learns_variance=True, bounds=((-1e4, 1e4),))
+    start, network = draws.normal(1, 4, 4), exact(plain, plain.scheduler("ddpm", 10).timesteps.tolist())
+    made = [which.sample(network, start, "ddpm", 10, row_draws([1, 2])) for which in (plain, wide)]
+    torch.testing.assert_close(made[0], made[1], atol=1e-3, rtol=1e-3)
+
+
 # Guidance by a part of the time, and by a weaker self
 
 

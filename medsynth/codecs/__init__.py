@@ -26,6 +26,7 @@ class Code:
     """What a codec makes of one image."""
 
     shape: tuple[int, ...]  # (channel, row, column) of a latent
+    bounds: tuple[tuple[float, float], ...] | None = None  # of each channel's values, where the code knows them
 
 
 class Codec(Protocol):

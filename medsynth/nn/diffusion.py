@@ -36,6 +36,7 @@ class Diffusion:
     noise_schedule: NoiseSchedule = "linear"
     learns_variance: bool = True
     min_snr: float = 0.0  # gamma of Hang et al. 2023; 0 weighs all noise levels alike
+    bounds: tuple[tuple[float, float], ...] | None = None  # x_0 is known to lie between, channel by channel
 
     @property
     def has_variance(self) -> bool:
@@ -108,14 +109,31 @@ class Diffusion:
         """
         scheduler = self.scheduler(sampler, steps)
         x = start * scheduler.init_noise_sigma
-        for t in scheduler.timesteps.tolist():
-            answer = network(scheduler.scale_model_input(x, t), torch.full((len(x),), t)).float()
+        timesteps = scheduler.timesteps.tolist()
+        # The library rounds the levels of a flow to whole timesteps, for its own book-keeping only.
+        exact = (TIMESTEPS * scheduler.sigmas[:-1]).tolist() if self.prediction == "flow" else timesteps
+        for t, level in zip(timesteps, exact, strict=True):
+            answer = self._bounded(network(x, torch.full((len(x),), level)).float(), x, level)
             if self.has_variance and sampler != "ddpm":
                 answer = answer.chunk(2, dim=1)[0]
             # Only the ancestral sampler adds noise; the others would refuse a generator or not use it.
             noisy = {"generator": draws.generators} if sampler == "ddpm" else {}
             x = scheduler.step(answer, t, x, **noisy).prev_sample
         return x
+
+    def _bounded(self, answer: Tensor, x_t: Latents, t: float) -> Tensor:
+        """The answer, its x_0 brought within the bounds: at the noisiest levels a small error implies a huge x_0.
+
+        As Ho et al. 2020 sample pixels, though for them it is a detail of the code.
+        """
+        if self.bounds is None:
+            return answer
+        channels = x_t.shape[1]
+        signal, noise = (part.to(x_t.device) for part in self.shares(torch.tensor(t)))
+        low, high = torch.tensor(self.bounds, device=x_t.device).T[:, :, None, None]
+        clean = self.clean(answer[:, :channels], x_t, signal, noise).clamp(low, high).float()
+        epsilon = ((x_t - signal * clean) / noise).float()
+        return torch.cat([self._target(clean, epsilon, signal, noise).float(), answer[:, channels:]], dim=1)
 
     def evaluations(self, sampling: Sampling) -> int:
         """Passes of the network for one image: one a step, and another where guidance is at work."""

@@ -21,8 +21,14 @@ class Model(nn.Module):
 
     def __init__(self, config: Config, picture: Picture) -> None:
         super().__init__()
-        self.code = Code((picture.channels, picture.size, picture.size))
+        self.shape = (picture.channels, picture.size, picture.size)
         self.scale = Scale(picture.channels)
+
+    @property
+    def code(self) -> Code:
+        """The pixels, which lie between black and white."""
+        black, white = (self.scale(torch.full_like(self.scale.mean, end)).flatten().tolist() for end in (-1.0, 1.0))
+        return Code(self.shape, tuple(zip(black, white, strict=True)))
 
     @classmethod
     def from_facts(cls, config: Config, picture: Picture, facts: dict[str, Any]) -> "Model":

@@ -36,8 +36,8 @@ class Dense:
         final = factor[:, None], shift[:, None]
         return cls(rule, embedding, rule.of_state, attention, mlp, final, bias(*rule.grid).to(embedding))
 
-    def update(self, state: Tensor, fires: Tensor) -> Tensor:
-        """state (batch, cell, channel) -> the same; fires (batch, cell), bool."""
+    def update(self, state: Tensor, fires: Tensor, *, lean: bool = False) -> Tensor:
+        """state (batch, cell, channel) -> the same; fires (batch, cell), bool. Nothing is gained by `lean` here."""
         block = self.rule.block
         e = self.embedding + F.linear(state, self.of_state)
         qkv = F.pad(block.qkv(block.seen(e, self.attention)), (0, 0, 0, 1))  # one zero key and value more

@@ -11,13 +11,15 @@ division and b move into the attention's weights. Query, output projection, MLP 
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from medsynth.generators.geca.rule import Rule
 from medsynth.nn.block import Modulation
-from medsynth.nn.neighbourhood import asking, attend
+from medsynth.nn.neighbourhood import Asking, asking, attend
 
 
 @dataclass(frozen=True)
@@ -74,13 +76,25 @@ class Firing:
             attention.over_tokens().to(low), mlp.over_tokens().to(low), final,
         )  # fmt: skip
 
-    def update(self, state: Tensor, fires: Tensor) -> Tensor:
-        """state (batch, cell, channel) -> the same; fires (batch, cell), bool."""
-        block, heads, width, low = self.rule.block, self.rule.heads, self.rule.width, self.keys_values.start.dtype
+    def update(self, state: Tensor, fires: Tensor, *, lean: bool = False) -> Tensor:
+        """state (batch, cell, channel) -> the same; fires (batch, cell), bool.
+
+        `lean` keeps for the way back only what is dear to make again: of attention and final layer nothing. This halves
+        memory, and what is done twice is a tenth of the multiplications of a forward pass of `s`.
+        """
         who = asking(fires, self.rule.grid)
+        e, heard = _made_again(self._heard, state, who) if lean else self._heard(state, who)
+        e = self.rule.block.with_mlp(self.rule.block.with_attention(e, heard, self.attention), self.mlp)
+        change = _made_again(self.rule.final, e, *self.final) if lean else self.rule.final(e, *self.final)
+        change = (change.to(state.dtype) * who.fires).flatten(0, 1)
+        return state.flatten(0, 1).index_add(0, who.cells.flatten(), change).view(state.shape)
+
+    def _heard(self, state: Tensor, who: Asking) -> tuple[Tensor, Tensor]:
+        """The embedding of those that ask, and what attention gathers for them, each (image, asker, width)."""
+        heads, width, low = self.rule.heads, self.rule.width, self.keys_values.start.dtype
         images, askers = who.cells.shape
         at = who.cells.flatten()
-        scale = (self.variance.at(state) + block.eps).rsqrt().flatten()  # 1 / deviation, (cells,)
+        scale = (self.variance.at(state) + self.rule.block.eps).rsqrt().flatten()  # 1 / deviation, (cells,)
         small = state.to(low)
         keys_values = torch.baddbmm(self.keys_values.start, small, self.keys_values.slope).flatten(0, 1)
         own = self.embedding_query.start.flatten(0, 1).index_select(0, at).unflatten(0, (images, askers))
@@ -92,10 +106,10 @@ class Firing:
         of_near = scale.index_select(0, who.near.flatten()).view(who.near.shape)  # its gradient adds up in one order
         heard, inside = attend(query.flatten(0, 1), keys_values, of_near, of_shift, who)
         heard, inside = (part.view(images, askers, heads, -1) for part in (heard, inside.to(low)))
-        heard = torch.addcmul(heard, inside, v_shift.unflatten(2, (heads, -1))).flatten(2)  # (image, asker, width)
-        e = block.with_mlp(block.with_attention(e, heard, self.attention), self.mlp)
-        change = self.rule.final(e, *self.final).to(state.dtype) * who.fires
-        return state.flatten(0, 1).index_add(0, at, change.flatten(0, 1)).view(state.shape)
+        return e, torch.addcmul(heard, inside, v_shift.unflatten(2, (heads, -1))).flatten(2)
+
+
+_made_again = partial(checkpoint, use_reentrant=False, preserve_rng_state=False)
 
 
 def _affine(rows: Tensor, cells: int) -> Affine:

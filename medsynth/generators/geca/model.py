@@ -129,7 +129,7 @@ class Model(nn.Module):
             if self.config.recompute and torch.is_grad_enabled():
                 state = checkpoint(step.update, state, mask, use_reentrant=False, preserve_rng_state=False)
             else:
-                state = step.update(state, mask)
+                state = step.update(state, mask, lean=torch.is_grad_enabled())
         return state
 
     def output(self, state: Tensor) -> Tensor:

@@ -23,15 +23,16 @@ class Model(nn.Module):
     """Improved DDPM (Nichol & Dhariwal 2021) on the pixels of the identity codec.
 
     Their 4000 levels of noise are 1000 here, as for every generator. Their pixels lie in [-1, 1]; here every channel
-    deviates by one, so that a level of noise leaves more of the image. They clip what is implied of x_0 at every step
-    of sampling; here only the decoded image is clipped. With epsilon and the cosine schedule, whose last level divides
-    by a signal of 5e-5, that takes a network which has learned that level well.
+    deviates by one, so that a level of noise leaves more of the image. What is implied of x_0 is brought between black
+    and white at every step of sampling, as there.
     """
 
     def __init__(self, config: Config, *, code: Code, labels: int) -> None:
         super().__init__()
         self.config = config
-        diffusion = Diffusion(config.prediction, config.noise_schedule, learns_variance=True, min_snr=config.min_snr)
+        diffusion = Diffusion(
+            config.prediction, config.noise_schedule, learns_variance=True, min_snr=config.min_snr, bounds=code.bounds
+        )
         out = (2 if diffusion.has_variance else 1) * code.shape[0]
         self.unet = UNet(SHAPES[config.size], code.shape, out)
         self.label = LabelEmbedding(labels, self.unet.width, config.label_dropout, augment=config.augment)
