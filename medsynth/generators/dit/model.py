@@ -1,6 +1,7 @@
 """DiT as a generator: a transformer over patches of latents that learns to remove noise and is told the labels."""
 
 from dataclasses import dataclass
+from typing import cast
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -64,7 +65,7 @@ class Transformer(nn.Module):
         """
         c = F.silu(self.time(t) + condition)
         e = self.patch_embedding(F.pixel_unshuffle(x_t, self.patch).flatten(2).transpose(1, 2)) + self.positions
-        for block in self._without_the_middle() if weaker else self.blocks:
+        for block in self._stack(weaker=weaker):
             attention, mlp = block.modulations(c)
             attention = attention.over_tokens()
             e = block.with_attention(e, self._attend(block.qkv(block.seen(e, attention))), attention)
@@ -75,9 +76,10 @@ class Transformer(nn.Module):
     def macs(self) -> int:
         """Multiply-accumulates of one forward pass for one image: linear layers, and attention's two products."""
         tokens, width = self.grid[0] * self.grid[1], self.shape.width
-        once = [self.time.first, self.time.second, self.final.modulation, *(b.modulation for b in self.blocks)]
+        blocks = self._stack()
+        once = [self.time.first, self.time.second, self.final.modulation, *(b.modulation for b in blocks)]
         per_token = [self.patch_embedding, self.final.linear]
-        per_token += [layer for b in self.blocks for layer in (b.qkv, b.attention_out, *b.mlp)]
+        per_token += [cast(nn.Linear, layer) for b in blocks for layer in (b.qkv, b.attention_out, *b.mlp)]
         linear = sum(layer.weight.numel() for layer in once) + tokens * sum(layer.weight.numel() for layer in per_token)
         return linear + 2 * tokens**2 * width * self.shape.depth
 
@@ -92,16 +94,16 @@ class Transformer(nn.Module):
         squares = tokens.view(len(tokens), rows, columns, patch, patch, -1)
         return squares.permute(0, 5, 1, 3, 2, 4).reshape(len(tokens), -1, rows * patch, columns * patch)
 
-    def _without_the_middle(self) -> list[nn.Module]:
-        depth = self.shape.depth
-        left_out = round(depth / 3)
-        first = (depth - left_out) // 2
-        return [*self.blocks[:first], *self.blocks[first + left_out :]]
+    def _stack(self, *, weaker: bool = False) -> list[Block]:
+        blocks = cast(list[Block], list(self.blocks))
+        left_out = round(len(blocks) / 3) if weaker else 0
+        first = (len(blocks) - left_out) // 2
+        return blocks[:first] + blocks[first + left_out :]
 
     def _initialise(self) -> None:
         """As published: Xavier's uniform weights and no bias; time with a deviation of 0.02; modulations and the final
         layer stay zero, so that every block begins as the identity (section 3.2)."""
-        zero = {self.final.linear, self.final.modulation, *(block.modulation for block in self.blocks)}
+        zero = {self.final.linear, self.final.modulation, *(block.modulation for block in self._stack())}
         for layer in self.modules():
             if isinstance(layer, nn.Linear) and layer not in zero:
                 nn.init.xavier_uniform_(layer.weight)
