@@ -25,7 +25,7 @@ WAYS = {
 }
 KINDS = {"geca": "GeCA", "dit": "DiT"}
 FOLDS = (0, 1)
-TRAINED, IMAGES = 2000, 256
+TRAINED, IMAGES = 1500, 256
 
 TEXT = f"""# What a network should predict
 
