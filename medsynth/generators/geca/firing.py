@@ -79,9 +79,11 @@ class Firing:
     def update(self, state: Tensor, fires: Tensor, *, lean: bool = False) -> Tensor:
         """state (batch, cell, channel) -> the same; fires (batch, cell), bool.
 
-        `lean` keeps for the way back only what is dear to make again: of attention and final layer nothing. This halves
-        memory, and what is done twice is a tenth of the multiplications of a forward pass of `s`.
+        `lean` keeps for the way back only what is dear to make again: of attention and final layer nothing. That halves
+        memory, and what is done twice is a tenth of the multiplications of a forward pass of `s`. Half precision does
+        without: it halves memory by itself, and multiplies so fast that all else counts double.
         """
+        lean = lean and self.keys_values.start.dtype == state.dtype
         who = asking(fires, self.rule.grid)
         e, heard = _made_again(self._heard, state, who) if lean else self._heard(state, who)
         e = self.rule.block.with_mlp(self.rule.block.with_attention(e, heard, self.attention), self.mlp)
