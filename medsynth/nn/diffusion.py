@@ -89,7 +89,10 @@ class Diffusion:
         }
         if sampler == "ddpm":
             if self.prediction == "flow":
-                raise BadUsage("ddpm adds noise at every step, and rectified flow has none to add", hint="dpm++")
+                raise BadUsage(
+                    "ddpm adds noise at every step, and rectified flow has none to add",
+                    hint="--set expand.sampler=dpm++",
+                )
             variance = "learned_range" if self.learns_variance else "fixed_small"
             scheduler = DDPMScheduler(variance_type=variance, clip_sample=False, **shared)
             scheduler.set_timesteps(timesteps=respaced(steps))  # the exact respacing of Nichol & Dhariwal, section 4
