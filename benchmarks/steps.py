@@ -23,7 +23,7 @@ TRAINED = 3000  # steps
 HEREDITY = ("generator.heredity=0.5", "expand.inherit=hidden")
 WAYS = (
     ("GeCA", "geca", (), SAMPLERS, STEPS),
-    ("GeCA, inheriting hidden", "geca", ("generator.heredity=0.5", "expand.inherit=hidden"), ("ddpm", "dpm++"), STEPS),
+    ("GeCA, inheriting hidden", "geca", HEREDITY, ("ddpm", "dpm++"), STEPS),
     ("DiT", "dit", (), SAMPLERS, STEPS),
     ("LDM", "ldm", (), ("dpm++",), (25,)),
     ("iDDPM", "iddpm", (), ("dpm++",), (25,)),
@@ -32,7 +32,7 @@ WAYS = (
 TEXT = f"""# How few steps will do
 
 Drawn cohort (seed {studio.SEED}, {studio.PATIENTS} patients, fold 0), the demo's recipe with {TRAINED:,} training steps
-    ("GeCA, inheriting hidden", "geca", HEREDITY, ("ddpm", "dpm++"), STEPS),
+and {FACTOR} synthetic image for every real one. KID x 1000 [resnet34-fold0] against the held-out patients; AUC: macro,
 on their eyes, of a classifier trained on the synthetic images alone. One training and one set of images a cell:
 differences of a few units are chance.
 """
