@@ -27,6 +27,7 @@ class Config(Denoising):
     """Share of training examples that grow from the hidden state which a pass before left, as they do in sampling; 0:
     none, as in the paper, where hundreds of small diffusion steps make up for it."""
     recompute: bool = False
-    """Keep only the states between updates and compute the rest again backwards: far less memory, a third more time."""
+    """Keep only the states between updates and compute the rest again backwards: less than half the memory, a third
+    more time."""
 
     learning_rate: Annotated[float, Field(gt=0)] = 2e-3

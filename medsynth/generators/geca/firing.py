@@ -70,10 +70,10 @@ class Firing:
         queries, keys_values = parts.split([width, 2 * width], dim=2)
         embedding_query = torch.cat([anchors.to(low), queries], dim=2)
         shifts = block.qkv(attention.shift)[:, None].chunk(3, dim=2)
-        final = tuple(part[:, None].to(low) for part in rule.final.modulations(c))
+        factor, shift = (part[:, None].to(low) for part in rule.final.modulations(c))
         return cls(
             rule, _variance(centred, cells), _affine(keys_values, cells), _affine(embedding_query, cells), shifts,
-            attention.over_tokens().to(low), mlp.over_tokens().to(low), final,
+            attention.over_tokens().to(low), mlp.over_tokens().to(low), (factor, shift),
         )  # fmt: skip
 
     def update(self, state: Tensor, fires: Tensor, *, lean: bool = False) -> Tensor:

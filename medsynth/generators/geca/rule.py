@@ -63,8 +63,8 @@ class Rule(nn.Module):
         return self.cell_embedding.weight[:, self.channels :]
 
     def prefers_firing(self, updates: int, fire_rate: float) -> bool:
-        """Whether `firing.py` saves half of the multiplications, which is where its bookkeeping begins to pay."""
+        """Whether `firing.py` saves so many multiplications (45 %: measured) that its bookkeeping pays."""
         cells, width, per_cell = self.grid[0] * self.grid[1], self.width, self.width * (self.width + 2 * self.mlp)
         dense = updates * cells * (per_cell + width * (3 * width + 2 * cells))
         once = (cells + self.state) * 3 * width**2
-        return once + updates * cells * (2 * width * self.state + fire_rate * per_cell) < dense / 2
+        return once + updates * cells * (2 * width * self.state + fire_rate * per_cell) < 0.55 * dense
