@@ -2,7 +2,7 @@
 
 import sys
 import time
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,16 @@ class Lap:
             self.marks.append(event)
         else:
             self.marks.append(time.perf_counter())
+
+    def beside(self) -> AbstractContextManager[Any]:
+        """For what may run on a GPU after the second mark, beside the next lap: a stream of its own."""
+        if not self.on_gpu:
+            return nullcontext()
+        import torch
+
+        stream = torch.cuda.Stream()
+        stream.wait_event(self.marks[1])
+        return torch.cuda.stream(stream)
 
     def seconds(self) -> float:
         """Between the two marks."""

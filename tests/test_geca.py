@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from medsynth.codecs import Code
 from medsynth.draws import row_draws, step_draws
+from medsynth.errors import BadUsage
 from medsynth.generators.geca import firing
 from medsynth.generators.geca.config import Config
 from medsynth.generators.geca.dense import Dense
@@ -247,6 +248,14 @@ def test_a_weaker_self_is_the_same_growth_with_fewer_updates() -> None:
         young = model.output(model.grow(state, fires, step))[:, :4]
     signal, noise = (share.float()[:, None, None, None] for share in model.diffusion.shares(torch.full((3,), 999)))
     torch.testing.assert_close(guide, model.diffusion.clean(young, start, signal, noise), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("updates", "hint"), [(4, "guide_updates=3"), (1, "--guide unlabelled")])
+def test_a_guide_that_is_not_weaker_is_refused(updates: int, hint: str) -> None:
+    model, sampling = awake(Config(updates=updates)), Sampling(2.0, "ddim", 1, guide="weaker", guide_updates=4)
+    with pytest.raises(BadUsage) as refused:
+        model.sample(torch.eye(3), row_draws([1, 2, 3]), sampling)
+    assert hint in (refused.value.hint or "")
 
 
 def test_without_guidance_for_a_while_the_halves_of_heredity_live_on() -> None:

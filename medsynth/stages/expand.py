@@ -118,7 +118,9 @@ def _draw(job: Job, batches: list[list[Wanted]], generator: Any, codec: Any) -> 
 
     def store(batch: list[Wanted], latents: Latents, lap: Lap) -> int:
         nonlocal since
-        for _ in writers.map(_write, batch, _decoded(codec, latents)):
+        with lap.beside():
+            pixels = _decoded(codec, latents)
+        for _ in writers.map(_write, batch, pixels):
             pass  # an error of the disk comes up here
         since, before = time.perf_counter(), since
         spent.add(len(batch), lap.seconds(), since - before)

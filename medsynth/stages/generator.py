@@ -30,6 +30,9 @@ def run(job: Job) -> Result:
     model = _build(job, material)
     items, labels = material.training.labels.shape
     loss = _loss(job, model, material)
+    evaluations = model.evaluations(
+        Sampling.of(job.recipe.expand)
+    )  # says now, not in the end, if they do not go together
     fitted = fit(model, loss, items=items, settings=job.settings, place=_place(job), hooks=_hooks(job, material))
     if job.world.is_first:
         generators.save(job.out, model, job.settings, code=material.codec.code, labels=labels)
@@ -39,7 +42,7 @@ def run(job: Job) -> Result:
         "kind": job.kind,
         "size": getattr(job.settings, "size", ""),
         **cost.of_network(model),
-        "evaluations_per_synthetic_image": round(model.evaluations(Sampling.of(job.recipe.expand)), 2),
+        "evaluations_per_synthetic_image": round(evaluations, 2),
         "images": items,
         "patients": len(material.training.cohort.patients()),
         "steps": fitted.steps,

@@ -8,6 +8,7 @@ from torch.utils.checkpoint import checkpoint
 
 from medsynth.codecs import Code
 from medsynth.draws import Draws, RowDraws
+from medsynth.errors import BadUsage
 from medsynth.generators.geca.config import Config
 from medsynth.generators.geca.dense import Dense
 from medsynth.generators.geca.firing import Firing
@@ -50,7 +51,7 @@ class Model(nn.Module):
             born = state
             if len(heirs):  # a pass before, without gradients, as latent self-conditioning has it (Jabri et al. 2023)
                 with torch.no_grad():
-                    before = self.form.of(self.rule, x_t[heirs], t[heirs], condition[heirs])
+                    before = self.form.of(self.rule, x_t[heirs], t[heirs.cpu()], condition[heirs])
                     left = self.grow(state[heirs], earlier[:, heirs], before)
                     born = state.index_copy(0, heirs, self.inherit(state[heirs], left, "hidden"))
             return self.output(self.grow(born, fires, self.form.of(self.rule, x_t, t, condition)))
@@ -68,7 +69,7 @@ class Model(nn.Module):
         conditional, rows = self.rule.label(labels.to(device)), draws.rows
         both = torch.cat([conditional, self.rule.label.unconditional(rows)])
         updates = sampling.updates or self.config.updates
-        weaker = min(sampling.guide_updates or max(1, updates // 2), updates)
+        weaker = self._weaker(sampling, updates)
         unlabelled = sampling.guide == "unlabelled" and sampling.guidance != 1
         inherited: Tensor | None = None
 
@@ -93,6 +94,16 @@ class Model(nn.Module):
 
         start = draws.normal(*self.code.shape).to(device)
         return self.diffusion.sample(network, start, sampling.sampler, sampling.steps, draws)
+
+    def _weaker(self, sampling: Sampling, updates: int) -> int:
+        """Updates of the weaker self: half of them where nothing else is asked for. Raises BadUsage."""
+        weaker = sampling.guide_updates or max(1, updates // 2)
+        if weaker >= updates and sampling.guide == "weaker" and sampling.guidance != 1:
+            raise BadUsage(
+                f"guidance by a weaker self of {weaker} updates, but the automaton itself has {updates}",
+                hint=f"--set expand.guide_updates={updates - 1}" if updates > 1 else "--guide unlabelled",
+            )
+        return min(weaker, updates)
 
     def macs(self) -> int:
         """Multiplications and additions of one forward pass for one image, counting every cell in every update."""
