@@ -10,6 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import measure
+from studio import Studio
+
 from medsynth import plan, recipe
 from medsynth.artifacts import files
 from medsynth.report import tables, words
@@ -49,9 +52,27 @@ def facts_of(run: RunDirectory) -> dict[str, Any]:
         "device": sorted({r["device"] for _, r in records}),
         "versions": report["versions"],
         "summaries": {a.name: r["summary"] for a, r in records if a.stage in ("codec", "generator", "expand")},
+        "generators": _generators(run, found),
         "tables": [_table(found, unit) for unit in words.UNITS if found.metrics(unit)],
         "notes": sorted({note for _, r in records for note in r["notes"]}),
     }
+
+
+def _generators(run: RunDirectory, found: Found) -> list[dict[str, str]]:
+    """What each generator costs and gives, as the report has it; and KID, which the report does not have yet."""
+    rows = []
+    for row, kind in zip(tables.costs(found), found.kinds("expand"), strict=True):
+        folds = [m.fold or 0 for m in found.of("expand", kind)]
+        distances = [Studio(run, fold=fold).kid_of_expansion(kind) for fold in folds]
+        parameters, macs, passes = row.network
+        rows.append({
+            "generator": row.name, "parameters": parameters, "MACs a pass": macs, "passes an image": passes,
+            "seconds an image (network)": row.seconds, "peak memory": row.memory, "training": row.training,
+            "KID x 1000, fold by fold": " / ".join(f"{distance:.0f}" for distance in distances),
+            "real + its images": f"{row.added.mean} {row.added.spread}".strip(),
+            "its images alone": f"{row.alone.mean} {row.alone.spread}".strip(),
+        })  # fmt: skip
+    return rows
 
 
 def _table(found: Found, unit: str) -> dict[str, Any]:
@@ -71,6 +92,12 @@ def section(name: str, facts: dict[str, Any], command: str) -> str:
         f"summed over folds that ran side by side: {spent}.", "",
         f"**{facts['answer']}**", "",
     ]  # fmt: skip
+    if facts.get("generators"):
+        lines += ["What each generator costs, and what it gives. KID [resnet34 of the fold] against the real images of"]
+        lines += [
+            "the tested patients, in the features of the fold's classifier of real images; last, that score which"
+        ]
+        lines += ["the sentence above is about.", "", measure.table(facts["generators"]), ""]
     for table in facts["tables"]:
         lines += [f"By {table['unit']} ({table['tested']}):", ""]
         lines += ["| | " + " | ".join(table["arms"]) + " |", "|---|" + "--:|" * len(table["arms"])]

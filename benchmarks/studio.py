@@ -75,6 +75,11 @@ class Studio:
                 _progress(f"{kind}, {sampling.sampler} {sampling.steps}, {sampling.inherit}", int(rows[-1]) + 1, images)
         return round(1000 * kid(torch.cat(found).numpy(), self.held_out), 1)
 
+    def kid_of_expansion(self, kind: str) -> float:
+        """KID x 1000 of what was expanded with a generator, with the classifier of real images that the run has."""
+        made = cohort.load(self.run.artifact("expand", self.fold, kind).folder).samples
+        return round(1000 * kid(self.features(made), self.held_out), 1)
+
     def features(self, samples: tuple[Sample, ...]) -> np.ndarray:
         with torch.no_grad():
             parts = [self.judge.features(part) for part in ImageSet(samples).tensor(range(len(samples))).split(128)]
@@ -85,7 +90,7 @@ class Studio:
         self.done("generator", [kind], *changes)
         summary = self.done("expand", [kind], *changes)["summary"]
         made = cohort.load(self.run.artifact("expand", self.fold, kind).folder).samples
-        found = {"images": len(made), "kid": round(1000 * kid(self.features(made), self.held_out), 1)}
+        found = {"images": len(made), "kid": self.kid_of_expansion(kind)}
         if auc:
             self.done("classify", [f"synthetic-only-{kind}"], *changes)
             found["auc"] = round(self._area(f"synthetic-only-{kind}"), 3)
