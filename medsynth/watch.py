@@ -3,6 +3,7 @@
 Everything is drawn with the same seeds at every look, so that looks differ by the weights alone.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -50,19 +51,23 @@ class Watch:
     def look(self, model: Any) -> Look:
         """The model's own loss on both parts, and how close what it draws comes to the training images.
 
-        copy_share         share of the synthetic images whose copy ratio is below 1/3
-        closeness          share closer to a training image than all but 5 % of the held-out patients' images; 0.05 is
-                           as far away as new patients are
-        person_closeness   the same by the ratio that takes another patient's image for the second nearest
+        copy_share   share of the synthetic images whose copy ratio is below 1/3
+        closeness    share closer to a training image than all but 5 % of the held-out patients' images; 0.05 is as far
+                     away as new patients are
+
+        What is not a finite number is left out, and such a look does not pass.
         """
-        found = self._near(self._drawn(model))
-        return {
+        found = {
             "validation_loss": self._loss(model, self.held_out),
             "training_loss_fixed": self._loss(model, self.training),
-            "copy_share": closeness.share_below(found.ratios, closeness.COPY),
-            "closeness": closeness.closer_than_new(found.nearest, self._new.nearest),
-            "person_closeness": closeness.closer_than_new(found.person_ratios, self._new.person_ratios),
         }
+        drawn = self._drawn(model)
+        if np.isfinite(drawn).all():
+            distances = closeness.distances(drawn, self._known)
+            ratios = closeness.copy_ratios(distances, np.arange(len(self._known)))
+            found["copy_share"] = closeness.share_below(ratios, closeness.COPY)
+            found["closeness"] = closeness.closer_than_new(distances.min(axis=1), self._new)
+        return {name: value for name, value in found.items() if math.isfinite(value)}
 
     def _loss(self, model: Any, part: Part) -> float:
         total = 0.0
@@ -100,64 +105,80 @@ class Watch:
         return _flat(torch.cat([self.codec.latents(part, silent[: len(part)]) for part in parts]))
 
     @cached_property
-    def _new(self) -> "_Near":
-        """The held-out images, drawn from their posteriors as what a generator makes is."""
+    def _new(self) -> np.ndarray:
+        """How near each held-out image, drawn from its posterior as what a generator makes is, comes to the known."""
         turns = self._turns(self.held_out, len(self.held_out.labels), "new")
-        return self._near(_flat(torch.cat([self._latents(self.held_out, rows, draws) for rows, draws in turns])))
-
-    def _near(self, asked: np.ndarray) -> "_Near":
-        found = closeness.distances(asked, self._known)
-        patients = np.array([s.patient for s in self.training.cohort.samples])
-        ratios = (closeness.copy_ratios(found, owners) for owners in (np.arange(len(patients)), patients))
-        return _Near(found.min(axis=1), *ratios)
-
-
-@dataclass(frozen=True)
-class _Near:
-    """How near each of some images comes to the training images, (image,)."""
-
-    nearest: np.ndarray
-    ratios: np.ndarray
-    person_ratios: np.ndarray
+        drawn = _flat(torch.cat([self._latents(self.held_out, rows, draws) for rows, draws in turns]))
+        return closeness.distances(drawn, self._known).min(axis=1)
 
 
 def passes(looks: list[Look], settings: Watched) -> list[bool]:
     """Whether each look found a generator that learns: hardly a copy, and no worse on new patients than before."""
-    found, lowest = [], float("inf")
+    found, lowest = [], math.inf
     for look in looks:
-        loss = look["validation_loss"]
+        copies, loss = _measured(look)
         lowest = min(lowest, loss)
         learns = loss <= lowest + settings.loss_tolerance * abs(lowest)
-        found.append(learns and look["copy_share"] <= settings.copy_limit)
+        found.append(math.isfinite(loss) and learns and copies <= settings.copy_limit)
     return found
+
+
+def _measured(look: Look) -> tuple[float, float]:
+    """Share of copies and loss on the selection patients; infinite where a look found no finite number."""
+    return look.get("copy_share", math.inf), look.get("validation_loss", math.inf)
 
 
 def judge(looks: list[Look], settings: Watched) -> Verdict:
     """Keep the last look that passes; while none does, the one with the fewest copies. Stop when it goes on failing."""
     good = passes(looks, settings)
-    *earlier, last = ((look["copy_share"], look["validation_loss"]) for look in looks)
+    *earlier, last = map(_measured, looks)
     least_bad = not any(good) and all(last < other for other in earlier)
     failing = next((count for count, passed in enumerate(reversed(good)) if passed), len(good))
     return Verdict(keep=good[-1] or least_bad, stop=0 < settings.patience <= failing)
 
 
 def remarks(fitted: Fitted, settings: Watched) -> tuple[str, ...]:
-    """What somebody has to read who uses a watched generator: that it copies, or that earlier weights were kept."""
+    """What somebody has to read who uses a watched generator: that it failed, or that earlier weights were kept."""
     looks, last = list(fitted.looks), fitted.looks[-1]
     kept = next(look for look in looks if look["step"] == fitted.kept_step)
     if not any(passes(looks, settings)):
+        copies = f", which drew {kept['copy_share']:.0%} copies" if "copy_share" in kept else ""
         return (
-            f"The generator learned images by heart: at every look more than {settings.copy_limit:.0%} of what it drew "
-            f"were copies of training images. The weights of step {fitted.kept_step} were kept, which drew "
-            f"{kept['copy_share']:.0%} copies. More images, fewer steps or a smaller size help.",
+            f"{_failed(looks, settings)} The weights of step {fitted.kept_step} were kept{copies}. "
+            "More images, fewer steps or a smaller size help.",
         )
     if kept is last:
         return ()
-    copies = f"{last['copy_share']:.0%} of what the generator drew were copies of training images"
-    lowest = min(look["validation_loss"] for look in looks)
-    risen = f"the loss on the selection patients had risen from {lowest:.4g} to {last['validation_loss']:.4g}"
-    why = copies if last["copy_share"] > settings.copy_limit else risen
+    why = _why(looks, settings)
     return (f"At step {fitted.steps}, {why}: the weights of step {fitted.kept_step} were kept.",)
+
+
+def _failed(looks: list[Look], settings: Watched) -> str:
+    """Why no look at all passed."""
+    limit = f"more than {settings.copy_limit:.0%} of what it drew were copies of training images"
+    measured = [_measured(look) for look in looks]
+    broken = sum(not math.isfinite(sum(numbers)) for numbers in measured)
+    copied = sum(math.isfinite(loss) and settings.copy_limit < copies < math.inf for copies, loss in measured)
+    if copied == len(looks):
+        return f"The generator learned images by heart: at every look {limit}."
+    reasons = {
+        limit: copied,
+        "its loss on the selection patients had risen": len(looks) - copied - broken,
+        "its loss or what it drew was not a finite number": broken,
+    }
+    listed = ", ".join(f"at {count} of {len(looks)} {reason}" for reason, count in reasons.items() if count)
+    return f"The generator passed at no look: {listed}."
+
+
+def _why(looks: list[Look], settings: Watched) -> str:
+    """Why the last look did not pass."""
+    copies, loss = _measured(looks[-1])
+    if not math.isfinite(copies + loss):
+        return "the loss on the selection patients or what the generator drew was not a finite number"
+    if copies > settings.copy_limit:
+        return f"{copies:.0%} of what the generator drew were copies of training images"
+    lowest = min(_measured(look)[1] for look in looks)
+    return f"the loss on the selection patients had risen from {lowest:.4g} to {loss:.4g}"
 
 
 def _flat(latents: Tensor) -> np.ndarray:

@@ -105,6 +105,7 @@ def test_a_watched_generator_shows_its_loss_on_both_kinds_of_patients_and_its_co
     folder = drawn.run.artifact("generator", 0, "geca").folder
     for step, copies in ((410, 0.0), (420, 0.0), (430, 0.25)):
         found = {"validation_loss": step / 1000, "training_loss_fixed": 0.1, "copy_share": copies}
+        found["closeness"] = copies + 0.05
         log.append(folder, {"step": step, **found})
     record = files.read_json(folder / RECORD)
     record["summary"]["kept_step"], record["settings"]["copy_limit"] = 420, 0.02
@@ -118,4 +119,6 @@ def test_a_watched_generator_shows_its_loss_on_both_kinds_of_patients_and_its_co
     assert "kept: 0.42 at step 420" in losses
     assert "kept: 0 at step 420" in copies_shown
     assert 'class="limit"' in copies_shown
+    assert copies_shown.count("curve dashed made") == 1
+    assert "all but 5 % of the selection patients" in html
     assert 'class="limit"' not in losses

@@ -20,7 +20,7 @@ from medsynth.job import Job, Result
 from medsynth.rundir import RunDirectory
 from medsynth.settings import Watched
 from medsynth.stages import generator
-from medsynth.training import Fitted, Look
+from medsynth.training import Fitted, Look, Verdict
 from medsynth.watch import judge, passes, remarks
 
 RULE = Watched(copy_limit=0.1, loss_tolerance=0.05, patience=2)
@@ -94,7 +94,31 @@ def test_a_reader_is_told_what_was_kept_and_why() -> None:
     assert said(GOOD, WORSE, WORSE) == (
         "At step 30, the loss on the selection patients had risen from 0.5 to 0.6: the weights of step 10 were kept.",
     )
-    assert "learned images by heart" in said(COPIES, COPIES)[0]
+    assert said(COPIES, COPIES) == (
+        "The generator learned images by heart: at every look more than 10% of what it drew were copies of training "
+        "images. The weights of step 10 were kept, which drew 20% copies. More images, fewer steps or a smaller size "
+        "help.",
+    )
+    assert said(COPIES, WORSE)[0].startswith(
+        "The generator passed at no look: at 1 of 2 more than 10% of what it drew were copies of training images, "
+        "at 1 of 2 its loss on the selection patients had risen. The weights of step 20 were kept, which drew 0% "
+    )
+
+
+@pytest.mark.parametrize("missing", ["validation_loss", "copy_share"])
+def test_a_look_that_found_no_finite_number_does_not_pass_and_that_is_said(missing: str) -> None:
+    found = looks(GOOD, GOOD)
+    del found[1][missing]
+    settings = RULE.model_copy(update={"copy_limit": 1.0, "loss_tolerance": 0.0})
+    assert passes(found, settings) == [True, False]
+    assert passes(found[1:], settings) == [False]
+    assert judge(found, settings) == Verdict(keep=False)
+    assert "was not a finite number: the weights of step 10 were kept" in remarks(
+        Fitted(20, 1.0, 0, tuple(found), 10), settings
+    )[0]
+    assert "at 1 of 1 its loss or what it drew was not a finite number. The weights of step 20" in remarks(
+        Fitted(20, 1.0, 0, tuple(found[1:]), 20), settings
+    )[0]
 
 
 # The stage

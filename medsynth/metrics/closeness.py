@@ -9,6 +9,7 @@ COPY = 1 / 3  # a ratio below this is a copy
 USUAL = 0.05  # share of new patients' images that count as unusually close
 BLOCK = 4096  # known images compared at once
 SMALL = 1e-4  # of two squares' sum: below it, their difference has lost too many digits
+PAIRS = 1024  # near pairs subtracted at once
 
 
 def distances(asked: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -31,7 +32,7 @@ def copy_ratios(found: np.ndarray, owners: np.ndarray) -> np.ndarray:
     r(g) = d(g, t1) / d(g, t2), with t1 and t2 the training images nearest to g. With every image an owner of its own,
     r < 1/3 is a copy (Favero et al. 2025). With the patients as owners t2 is the nearest image of another patient than
     t1's, and copies of a person are seen, too; what is unusual for this ratio has to be measured on new patients.
-    1 where nobody else owns an image.
+    1 where nobody else owns an image. `owners` are whole numbers, (known,).
     """
     nearest = found.argmin(axis=1)
     first = found[np.arange(len(found)), nearest]
@@ -60,8 +61,10 @@ def _squares(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Squared distances, (a, b). Near pairs are subtracted first: a^2 + b^2 - 2ab loses the digits that count there."""
     sums = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1)
     found = sums - 2 * (a @ b.T)
-    rows, columns = np.nonzero(found < SMALL * sums)
-    found[rows, columns] = np.square(a[rows] - b[columns]).sum(axis=1)
+    near = np.argwhere(found < SMALL * sums)
+    for first in range(0, len(near), PAIRS):
+        rows, columns = near[first : first + PAIRS].T
+        found[rows, columns] = np.square(a[rows] - b[columns]).sum(axis=1)
     return found
 
 

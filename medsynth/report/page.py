@@ -60,6 +60,7 @@ def render(artifacts: Iterable[Artifact], progress: Callable[[str, int, int], No
         costs=tables.costs(found),
         main_score=f"{words.metric(metric)} by {found.unit}",
         curve_groups=_curve_groups(found),
+        closeness_watched=bool(_lines(found.of("generator"), "closeness")),
         steps=provenance.steps(found),
         versions=provenance.versions(found),
         settings=provenance.settings(found),
@@ -184,7 +185,8 @@ def _panels(stage: str, kind: str, made: list[Made]) -> list[figures.Panel]:
 
 
 def _watched(title: str, made: list[Made]) -> list[figures.Panel]:
-    """What the looks at a generator found: its loss on both kinds of patients, and the share of copies."""
+    """What the looks at a generator found: its loss on both kinds of patients, and the shares of copies and of what is
+    unusually close."""
     held_out, copies = _lines(made, "validation_loss"), _lines(made, "copy_share")
     limit = made[0].get("settings").get("copy_limit")
     panels = []
@@ -192,8 +194,9 @@ def _watched(title: str, made: list[Made]) -> list[figures.Panel]:
         trained, kept = _lines(made, "training_loss_fixed"), _kept(made, "validation_loss")
         panels.append(figures.Panel(title, "loss; dashed: selection patients", trained, True, False, held_out, kept))
     if copies:
-        kept = _kept(made, "copy_share")
-        panels.append(figures.Panel(title, "copies among what it draws; limit", copies, True, kept=kept, limit=limit))
+        close, kept = _lines(made, "closeness"), _kept(made, "copy_share")
+        what = "copies among what it draws; " + ("dashed: too close" if close else "limit")
+        panels.append(figures.Panel(title, what, copies, True, False, close, kept, limit))
     return panels
 
 
