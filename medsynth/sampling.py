@@ -1,10 +1,13 @@
-"""How samples are drawn, in words that every generator shares. What a generator has no use for it leaves alone."""
+"""How a diffusion is learnt and sampled, in words that every generator shares. What a generator has no use for it
+leaves alone."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
 TIMESTEPS = 1000  # levels of noise of a diffusion; 0 is almost clean, TIMESTEPS - 1 almost nothing but noise
 
+Prediction = Literal["epsilon", "v", "x0", "flow"]
+NoiseSchedule = Literal["linear", "scaled-linear", "cosine"]
 Sampler = Literal["ddpm", "ddim", "dpm++", "unipc"]
 Guide = Literal["unlabelled", "weaker"]
 Inherit = Literal["nothing", "output", "hidden", "both"]
@@ -27,9 +30,15 @@ class Sampling:
     def of(cls, settings: Any) -> "Sampling":
         """As the section [expand] of a recipe has it."""
         return cls(
-            settings.guidance, settings.sampler, settings.sampling_steps, settings.updates, settings.inherit,
-            settings.guidance_interval, settings.guide, settings.guide_updates,
-        )  # fmt: skip
+            guidance=settings.guidance,
+            sampler=settings.sampler,
+            steps=settings.sampling_steps,
+            updates=settings.updates,
+            inherit=settings.inherit,
+            interval=settings.guidance_interval,
+            guide=settings.guide,
+            guide_updates=settings.guide_updates,
+        )
 
     def scale_at(self, t: float) -> float:
         """The scale of guidance at a level of noise; 1 is none (Kynkäänniemi et al. 2024: only where it helps)."""

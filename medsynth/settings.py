@@ -4,6 +4,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from medsynth.sampling import NoiseSchedule, Prediction
+
 STRICT = ConfigDict(
     frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=(), allow_inf_nan=False
 )
@@ -82,10 +84,10 @@ class Denoising(Watched):
         "warmup_steps": 0, "schedule": "constant", "weight_decay": 0.0, "ema": 0.9999,
     }  # fmt: skip
 
-    prediction: Literal["epsilon", "v", "x0", "flow"] = "v"
+    prediction: Prediction = "v"
     """What the network predicts: the noise, as in the paper, the velocity, the image, or a rectified flow, of
     which no variance is learnt."""
-    noise_schedule: Literal["linear", "scaled-linear", "cosine"] = "linear"
+    noise_schedule: NoiseSchedule = "linear"
     """How noise grows over the 1000 diffusion steps; a rectified flow has a schedule of its own."""
     min_snr: Annotated[float, Field(ge=0)] = 5.0
     """Gamma of the min-SNR loss weight; 0 weighs every noise level alike, as in the paper."""

@@ -14,11 +14,11 @@ from torch.distributions import Normal, kl_divergence
 
 from medsynth.draws import row_draws, step_draws
 from medsynth.errors import BadUsage
-from medsynth.nn.diffusion import Denoiser, Diffusion, Prediction, guided, respaced
+from medsynth.nn.diffusion import Denoiser, Diffusion, guided, respaced
 from medsynth.nn.embeddings import LabelEmbedding
 from medsynth.nn.labelled import Labelled
 from medsynth.nn.noise import betas as betas_of
-from medsynth.sampling import TIMESTEPS, Sampler, Sampling
+from medsynth.sampling import TIMESTEPS, Prediction, Sampler, Sampling
 
 MEAN, DEVIATION = 0.7, 0.5  # of the clean distribution that is to be reached
 PREDICTIONS: tuple[Prediction, ...] = ("epsilon", "v", "x0")
@@ -167,13 +167,31 @@ def test_ddpm_is_random_and_the_others_are_not(sampler: Sampler) -> None:
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-@pytest.mark.parametrize("steps", [1, 2, 25, 30, 250, 1000])
+@pytest.mark.parametrize("steps", [1, 2, 25, 30, 61, 250, 998, 999, 1000])
 def test_timesteps_run_from_the_noisiest_down(sampler: Sampler, steps: int) -> None:
     timesteps = Diffusion().scheduler(sampler, steps).timesteps.tolist()
     assert len(timesteps) == steps
     assert timesteps[0] == TIMESTEPS - 1
     assert all(later < earlier for earlier, later in itertools.pairwise(timesteps))
     assert timesteps[-1] < TIMESTEPS / steps
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "dpm++", "unipc"])
+@pytest.mark.parametrize("steps", [1, 2, 25, 61, 998, 999, 1000])
+def test_a_flow_goes_down_step_by_step_for_any_number_of_steps(sampler: Sampler, steps: int) -> None:
+    """Where nothing but the mean is left of the noise, x_t is a straight line, which every solver follows."""
+    told: list[float] = []
+
+    def network(x_t: Tensor, t: Tensor) -> Tensor:
+        told.append(float(t[0]))
+        return (x_t - MEAN) * TIMESTEPS / t[0]
+
+    start = torch.randn(2, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+    made = Diffusion("flow").sample(network, start, sampler, steps, row_draws([0, 1]))
+    assert len(told) == steps
+    assert told[0] == pytest.approx(TIMESTEPS, rel=2e-3)
+    assert all(later < earlier for earlier, later in itertools.pairwise(told))
+    torch.testing.assert_close(made, torch.full_like(made, MEAN), atol=0.01, rtol=0)
 
 
 @given(st.integers(2, TIMESTEPS))

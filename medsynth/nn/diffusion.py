@@ -12,18 +12,16 @@ the variance lies (Nichol & Dhariwal, eq. 15).
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from medsynth.draws import Draws, RowDraws
 from medsynth.errors import BadUsage
-from medsynth.nn.noise import NoiseSchedule, levels
-from medsynth.sampling import TIMESTEPS, Sampler, Sampling
+from medsynth.nn.noise import levels
+from medsynth.sampling import TIMESTEPS, NoiseSchedule, Prediction, Sampler, Sampling
 from medsynth.shapes import Latents, Loss
-
-Prediction = Literal["epsilon", "v", "x0", "flow"]
 
 Denoiser = Callable[[Latents, Tensor], Tensor]  # x_t, t (batch,) -> prediction, then variance channels if there are any
 
@@ -103,6 +101,11 @@ class Diffusion:
         shared |= {"timestep_spacing": "trailing", "use_flow_sigmas": self.prediction == "flow"}
         scheduler = (UniPCMultistepScheduler if sampler == "unipc" else DPMSolverMultistepScheduler)(**shared)
         scheduler.set_timesteps(steps)
+        # The library counts down in fractions: for some numbers of steps rounding lets one too many in, below the last
+        # level. And it looks up where to begin by the timestep, which of a flow may be there twice.
+        scheduler.timesteps = scheduler.timesteps[:steps]
+        scheduler.sigmas = torch.cat([scheduler.sigmas[:steps], scheduler.sigmas[-1:]])
+        scheduler.set_begin_index(0)
         return scheduler
 
     def sample(self, network: Denoiser, start: Latents, sampler: Sampler, steps: int, draws: RowDraws) -> Latents:
@@ -112,10 +115,7 @@ class Diffusion:
         """
         scheduler = self.scheduler(sampler, steps)
         x = start * scheduler.init_noise_sigma
-        timesteps = scheduler.timesteps.tolist()
-        # The library rounds the levels of a flow to whole timesteps, for its own book-keeping only.
-        exact = (TIMESTEPS * scheduler.sigmas[:-1]).tolist() if self.prediction == "flow" else timesteps
-        for t, level in zip(timesteps, exact, strict=True):
+        for t, level in zip(scheduler.timesteps.tolist(), self._levels(scheduler), strict=True):
             answer = self._bounded(network(x, torch.full((len(x),), level)).float(), x, level)
             if self.has_variance and sampler != "ddpm":
                 answer = answer.chunk(2, dim=1)[0]
@@ -138,10 +138,16 @@ class Diffusion:
         epsilon = ((x_t - signal * clean) / noise).float()
         return torch.cat([self._target(clean, epsilon, signal, noise).float(), answer[:, channels:]], dim=1)
 
-    def evaluations(self, sampling: Sampling) -> int:
+    def evaluations(self, sampling: Sampling) -> float:
         """Passes of the network for one image: one a step, and another where guidance is at work."""
-        timesteps = self.scheduler(sampling.sampler, sampling.steps).timesteps.tolist()
-        return sum(1 if sampling.scale_at(t) == 1 else 2 for t in timesteps)
+        at = self._levels(self.scheduler(sampling.sampler, sampling.steps))
+        return sum(1 if sampling.scale_at(level) == 1 else 2 for level in at)
+
+    def _levels(self, scheduler: Any) -> list[float]:
+        """What the network is told at each step. The library rounds the levels of a flow to whole timesteps, for its
+        own book-keeping only."""
+        told = TIMESTEPS * scheduler.sigmas[:-1] if self.prediction == "flow" else scheduler.timesteps
+        return list(told.tolist())
 
     def _level(self, draws: Draws) -> Tensor:
         """A random t for each row: any of the levels alike; for rectified flow the middle ones more often.

@@ -57,6 +57,6 @@ class Labelled:
         start = draws.normal(*self.shape).to(device)
         return self.diffusion.sample(network, start, sampling.sampler, sampling.steps, draws)
 
-    def evaluations(self, sampling: Sampling) -> int:
+    def evaluations(self, sampling: Sampling) -> float:
         """Passes of the network for one image; that of a weaker self counts in full, though it may be a part of one."""
         return self.diffusion.evaluations(sampling)

@@ -3,14 +3,11 @@
 from dataclasses import dataclass
 from functools import lru_cache
 from math import pi
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from medsynth.sampling import TIMESTEPS
-
-NoiseSchedule = Literal["linear", "scaled-linear", "cosine"]
+from medsynth.sampling import TIMESTEPS, NoiseSchedule
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,7 @@ class Model(nn.Module):
         """Latents for labels, (row, channel, row, column)."""
         return self.labelled.sample(labels, draws, sampling)
 
-    def evaluations(self, sampling: Sampling) -> int:
+    def evaluations(self, sampling: Sampling) -> float:
         """Forward passes that one image takes."""
         return self.labelled.evaluations(sampling)
 

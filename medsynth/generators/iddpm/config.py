@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar, Literal
 
+from medsynth.sampling import NoiseSchedule, Prediction
 from medsynth.settings import Denoising
 
 
@@ -18,8 +19,8 @@ class Config(Denoising):
     """paper: the 121 million parameters of the paper's model for 64 x 64 pixels; tiny: 0.7, for two CPU cores."""
     codec: str | None = "identity"
     """Codec whose latents are learnt; identity: pixels, as in the paper."""
-    prediction: Literal["epsilon", "v", "x0", "flow"] = "v"
+    prediction: Prediction = "v"
     """What the U-Net predicts: the noise, as in the paper, the velocity, the image, or the way of a rectified flow, of
     which no variance is learnt. The cosine schedule ends in noise alone, of which the noise says nothing about the
     image: short trainings need the velocity."""
-    noise_schedule: Literal["linear", "scaled-linear", "cosine"] = "cosine"
+    noise_schedule: NoiseSchedule = "cosine"
