@@ -28,9 +28,25 @@ def named(preset: object) -> str:
     return preset
 
 
+def is_given(value: Any) -> bool:
+    """Whether a value of a setting says something: that of a rival which is not used does not."""
+    return value not in (None, False, "", (), [])
+
+
+def idle(settings: BaseModel) -> set[str]:
+    """The settings that a rival makes idle, and that nobody has set."""
+    fields = type(settings).model_fields
+    found = set()
+    for rivals in RIVALS:
+        first = next((n for n, key in enumerate(rivals) if is_given(getattr(settings, key, None))), len(rivals))
+        later = [key for key in rivals[first + 1 :] if key in fields]
+        found |= {key for key in later if getattr(settings, key) == fields[key].default}
+    return found
+
+
 def laid_over(lower: Table, upper: Table) -> Table:
     """Both tables in one, down to the last table in them; None is a value, and means the default again."""
-    given = {key for key, value in upper.items() if value not in (None, False, "", (), [])}
+    given = {key for key, value in upper.items() if is_given(value)}
     emptied = {key for rivals in RIVALS if given & {*rivals} for key in rivals} - upper.keys()
     merged = {key: value for key, value in lower.items() if key not in emptied}
     for key, value in upper.items():

@@ -72,10 +72,10 @@ class Recipe:
         """The kind of codec whose latents a generator learns."""
         return str(self.settings("generator", generator).codec or self.codec.kind)
 
-    def with_generators(self, kinds: list[str]) -> "Recipe":
+    def with_generators(self, asked: list[str]) -> "Recipe":
         """The recipe with the settings of these kinds in it; the first is the run's own unless it is among them."""
-        settings = self.generator.settings | {kind: self.settings("generator", kind) for kind in kinds}
-        own = self.generator.kind if self.generator.kind in kinds else kinds[0]
+        settings = self.generator.settings | {kind: self.settings("generator", kind) for kind in asked}
+        own = self.generator.kind if self.generator.kind in asked else asked[0]
         return replace(self, generator=Chosen(own, settings))
 
 
@@ -99,9 +99,9 @@ def parse(text: str, overrides: list[str] | None = None, *, name: str = "recipe.
     except tomllib.TOMLDecodeError as error:
         raise BadUsage(f"{name} is not TOML: {error}") from error
     preset, others = _preset(table, overrides or [])
-    for slip in presets.PRESETS:
-        if slip != preset and slip in table:
-            from_table(presets.resolved(table, slip, DEFAULT_KIND))  # better known now than on the day it is used
+    for other in presets.PRESETS:
+        if other != preset and other in table:
+            from_table(presets.resolved(table, other, DEFAULT_KIND))  # a slip is better known now than when it is used
     table = presets.resolved(table, preset, DEFAULT_KIND)
     for override in others:
         table = presets.laid_over(table, _typed(override, table))
@@ -194,6 +194,9 @@ def _chosen(section: str, table: dict[str, Any], preset: str) -> Chosen:
     settings = {kind: _section(section, known, presets.laid_over(tables.pop(kind, {}), own) | {"kind": kind}, preset)}
     for other, value in tables.items():
         settings[other] = _section(f"{section}.{other}", kinds.config(family, other), value, preset)
+    for codec in (getattr(of, "codec", None) for of in settings.values()):
+        if codec is not None:
+            kinds.config("codecs", codec)  # says so when there is no such kind
     return Chosen(kind, settings)
 
 
@@ -206,7 +209,8 @@ def _section(name: str, model: Any, table: dict[str, Any], preset: str) -> Any:
         if slip["type"] == "extra_forbidden":
             raise BadUsage(f"[{name}] has no setting {key!r}", hint=nearest(key, list(model.model_fields))) from None
         meaning = meaning_of(model, str(slip["loc"][0])) if slip["loc"] else ""
-        problem = slip["msg"][0].lower() + slip["msg"][1:]
+        said = slip["msg"].removeprefix("Value error, ")  # what our own checks say is a sentence already
+        problem = said[0].lower() + said[1:]
         raise BadUsage(f"[{name}] {key} = {slip['input']!r}: {problem}", hint=f"{key}: {meaning}") from None
 
 
@@ -231,14 +235,15 @@ def _typed(override: str, table: dict[str, Any]) -> dict[str, Any]:
 
 
 def _table(name: str, settings: BaseModel) -> list[str]:
-    lines = ["", f"[{name}]"]
+    """A section. What a rival of a setting makes idle is a comment: as a value it would count once the rival is gone."""
+    lines, idle = ["", f"[{name}]"], presets.idle(settings)
     for key in type(settings).model_fields:
         if key == "kind":  # the table's name says it
             continue
         value = getattr(settings, key)
         meaning = meaning_of(type(settings), key)
         lines.append(f"# {' '.join(meaning.split())}")
-        lines.append(f"# {key} =" if value is None else f"{key} = {toml_value(value)}")
+        lines.append(f"# {key} =" if value is None or key in idle else f"{key} = {toml_value(value)}")
     return lines
 
 

@@ -3,19 +3,24 @@ expanded, how they are classified."""
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from medsynth.sampling import Guide, Inherit, Sampler
 from medsynth.settings import STRICT, Fitting, Positive, Share
 
 
-def _rising(interval: tuple[float, float]) -> tuple[float, float]:
-    if interval[0] > interval[1]:
-        raise ValueError("the first share is above the second")
-    return interval
+def _interval(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    example = "as in --guidance-interval 0.2,0.8"
+    try:
+        low, high = handler(value)
+    except ValidationError:
+        raise ValueError(f"two shares between 0 and 1 are meant, LOW,HIGH, {example}") from None
+    if low > high:
+        raise ValueError(f"the first share is above the second; LOW,HIGH is meant, {example}")
+    return low, high
 
 
-Interval = Annotated[tuple[Share, Share], AfterValidator(_rising)]
+Interval = Annotated[tuple[Share, Share], WrapValidator(_interval)]
 
 
 class Ingest(BaseModel):
@@ -68,7 +73,8 @@ class Encode(BaseModel):
     model_config = STRICT
 
     augmented: Annotated[int, Field(ge=0, le=64)] = 0
-    """Moved copies of an image, turned, shifted and scaled a little, for generators with augment = true."""
+    """Moved copies of a training image, turned, shifted and scaled a little, for generators with augment = true. A
+    change makes every generator of the codec stale, those without augment, too."""
 
 
 class Expand(BaseModel):

@@ -36,7 +36,8 @@ FLOORS = (
     {"arms"},
     {"kinds", "presets", "rundir", "locks", "cost"},
     {"artifacts"},
-    {"errors", "shapes", "seeds", "draws", "settings", "sampling", "distributed", "interrupt"},
+    {"errors", "shapes", "seeds", "draws", "settings", "distributed", "interrupt"},
+    {"sampling"},
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 

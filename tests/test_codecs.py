@@ -1,5 +1,6 @@
 """The promises every codec keeps, over all kinds; a new folder in codecs/ is picked up here by itself."""
 
+import copy
 import json
 import shutil
 from pathlib import Path
@@ -269,3 +270,18 @@ def test_a_codec_for_other_channels_is_refused(tmp_path: Path) -> None:
     AutoencoderKL(in_channels=1, out_channels=1, block_out_channels=[8], norm_num_groups=4).save_pretrained(tmp_path)
     with pytest.raises(MissingWeights, match="pictures of 1 channel, not of 3"):
         Model.imported(Kl(weights=str(tmp_path)), Picture(3, SIZE), tmp_path)
+
+
+def test_a_code_of_pixels_lies_between_black_and_white_after_measuring_loading_and_copying() -> None:
+    grey, white = torch.zeros(4, 1, 8, 8), torch.ones(4, 1, 8, 8)
+    measured = codecs.build(kinds.config("codecs", "identity")(), Picture(1, 8))
+    assert measured.code.bounds == ((-1, 1),)
+    measured.measure(measured.encode(torch.cat([grey, white])))
+    ((low, high),) = measured.code.bounds
+    assert low == pytest.approx(-1.5 / 0.5, rel=1e-2)
+    assert high == pytest.approx(0.5 / 0.5, rel=1e-2)
+    loaded = codecs.build(kinds.config("codecs", "identity")(), Picture(1, 8))
+    copy.deepcopy(loaded).load_state_dict(measured.state_dict())
+    assert loaded.code.bounds == ((-1, 1),)
+    loaded.load_state_dict(measured.state_dict())
+    assert loaded.code == measured.code

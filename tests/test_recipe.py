@@ -113,6 +113,13 @@ def test_settings_that_change_nothing_of_the_result_are_no_part_of_what_was_aske
         ("[codec]\nkind = 3", "there is no codec 3", "it may be one of: identity, kl"),
         ("[codec]\nkind = ['kl']", "there is no codec ['kl']", "it may be one of: identity, kl"),
         ("[generator.nca]\nsteps = 3", "there is no generator 'nca'", "geca"),
+        ("[generator]\ncodec = 'vq'", "there is no codec 'vq'", "it may be one of: identity, kl"),
+        ("[generator.ldm]\ncodec = 'identty'", "there is no codec 'identty'", "did you mean identity?"),
+        ("[expand]\nguidance_interval = ['0.2']", "[expand] guidance_interval = ['0.2']: two shares between 0 and 1 "
+         "are meant, LOW,HIGH, as in --guidance-interval 0.2,0.8", "guidance_interval: From where"),
+        ("[expand]\nguidance_interval = [0.2, 1.8]", "[expand] guidance_interval = [0.2, 1.8]: two shares", ""),
+        ("[expand]\nguidance_interval = [0.8, 0.2]", "[expand] guidance_interval = [0.8, 0.2]: the first share is above "
+         "the second; LOW,HIGH is meant, as in --guidance-interval 0.2,0.8", ""),
         ("[expand]\nsampler = 'dmp++'", "[expand] sampler = 'dmp++': input should be 'ddpm', ", "sampler: ddpm"),
         ("[expand]\nfactor = 'five'", "[expand] factor = 'five': input should be a valid integer", "factor: Synthetic"),
         ("[expand]\nfactor = 0", "[expand] factor = 0: input should be greater than or equal to 1", "factor: "),
@@ -312,6 +319,23 @@ def test_steps_minutes_and_epochs_take_turns_also_after_being_written(
         assert recipes.parse(recipes.dump(read)) == read
 
 
+@pytest.mark.parametrize("preset", presets.PRESETS)
+@pytest.mark.parametrize("change", ["minutes=3", "epochs=3", "steps=3"])
+def test_going_back_from_a_change_of_the_length_is_the_preset_again(change: str, preset: str) -> None:
+    for kind in kinds.names("generators"):
+        before = recipes.parse(f"preset = '{preset}'\n[generator]\nkind = '{kind}'")
+        between = recipes.parse(recipes.dump(before), [f"generator.{change}"])
+        text = recipes.dump(between)
+        assert recipes.parse(text) == between != before
+        assert recipes.parse(text, [f"generator.{change.partition('=')[0]}="]) == before
+
+
+def test_what_a_recipe_says_beside_a_rival_stays_written() -> None:
+    read = recipes.parse("[generator]\nminutes = 3\nsteps = 9")
+    assert recipes.parse(recipes.dump(read)) == read
+    assert recipes.parse(recipes.dump(read), ["generator.minutes="]).settings("generator").steps == 9
+
+
 def test_epochs_become_steps_by_the_number_of_images() -> None:
     settings = recipes.parse("preset = 'parity'").settings("generator")
     assert settings.steps_over(1080) == 118_125
@@ -351,6 +375,12 @@ def test_every_key_of_a_shipped_recipe_has_a_comment(path: Path) -> None:
     for above, line in pairwise(lines):
         if re.match(r"\w+ *=", line):
             assert above.startswith("# ") or " # " in line, f"{path.name}: {line}"
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_shipped_recipe_of_fundus_photographs_mirrors_until_it_is_told_of_another_modality(path: Path) -> None:
+    assert recipes.load(path).ingest.mirrors
+    assert not recipes.load(path, ["ingest.modality=oct"]).ingest.mirrors
 
 
 def test_recipes_are_shipped_for_the_data_that_the_readme_names() -> None:

@@ -89,8 +89,8 @@ def preset(found: Found) -> tuple[str, list[Departure]]:
         return "", []
     if names != ["parity"]:
         return (
-            f"Settings: the preset {words.listed(names)}, that is what measured best with this program, "
-            "not what the methods were published with.",
+            f"Settings: the preset {words.listed(names)}, which goes by what measured best with this program, not by "
+            "what the methods were published with, where the recipe or the command line said nothing else.",
             [],
         )
     differing = [row for stage, kind in _sections(found) for row in _departures(found, stage, kind)]

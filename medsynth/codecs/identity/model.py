@@ -23,10 +23,11 @@ class Model(nn.Module):
         super().__init__()
         self.shape = (picture.channels, picture.size, picture.size)
         self.scale = Scale(picture.channels)
+        self.code = self._code()
+        self.register_load_state_dict_post_hook(_know_the_code)
 
-    @property
-    def code(self) -> Code:
-        """The pixels, which lie between black and white."""
+    def _code(self) -> Code:
+        """The pixels, which lie between black and white. To be worked out again whenever the scale has changed."""
         black, white = (self.scale(torch.full_like(self.scale.mean, end)).flatten().tolist() for end in (-1.0, 1.0))
         return Code(self.shape, tuple(zip(black, white, strict=True)))
 
@@ -51,6 +52,11 @@ class Model(nn.Module):
 
     def measure(self, posterior: Posterior) -> None:
         self.scale.measure(posterior.chunk(2, dim=1)[0])
+        self.code = self._code()
 
     def decode(self, latents: Latents) -> Images:
         return self.scale.undo(latents).clamp(-1, 1)
+
+
+def _know_the_code(model: Model, _missing: object) -> None:
+    model.code = model._code()
