@@ -25,9 +25,9 @@ TRAINED, IMAGES = 1500, 256
 
 TEXT = f"""# What a network should predict
 
-Drawn cohort (seed {studio.SEED}, {studio.PATIENTS} patients, fold 0), the demo's recipe, {TRAINED:,} training steps; KID
-x 1000 [resnet34-fold0] of {IMAGES} synthetic images against the held-out patients, DPM-Solver++ with 25 steps, at
-guidance 1 / 1.5, and the AUC of a classifier trained on images drawn at 1.5 alone. One training each. With moved
+Drawn cohort (seed {studio.SEED}, {studio.PATIENTS} patients, fold 0), the demo's recipe, {TRAINED:,} training steps.
+KID x 1000 [resnet34-fold0] of some {IMAGES} synthetic images against the held-out patients, DPM-Solver++ with 25 steps,
+at guidance 1 / 1.5, and the AUC of a classifier trained on images drawn at 1.5 alone. One training each. With moved
 copies, seven a training image, the generator is told how they were moved.
 """
 
