@@ -85,7 +85,7 @@ class Case:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--quick", action="store_true", help="xs with 16 x 16 cells alone, three rounds")
+    options.add_argument("--quick", action="store_true", help="xs with 16 x 16 cells alone, three rounds, nothing kept")
     options.add_argument("--device", default="cpu")
     options.add_argument("--threads", type=int, default=2)
     asked = options.parse_args()

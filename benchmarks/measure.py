@@ -6,6 +6,7 @@ machine slows both alike. The ratio is that of the medians; its spread is that o
 
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -78,12 +79,30 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines + ["| " + " | ".join(str(row[key]) for key in head) + " |" for row in rows])
 
 
+def command() -> str:
+    """What was typed, to be typed again: without this machine's folders."""
+    words = (part.rpartition("=") for part in sys.argv[1:])
+    return " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *(a + b + _placeless(c) for a, b, c in words)])
+
+
+def _placeless(word: str) -> str:
+    """`RUN` for a run directory, `FOLDER` for another path; every other word as it is."""
+    if os.sep not in word and not Path(word).is_dir():
+        return word
+    return "RUN" if (Path(word) / "recipe.toml").is_file() else "FOLDER"
+
+
 def write(name: str, text: str, rows: Sequence[dict[str, Any]], facts: dict[str, Any]) -> None:
-    """Keep a result: `facts` as JSON, `text` and the table of `rows` as Markdown. The table is printed, too."""
+    """Keep a result: `facts` as JSON, `text` and the table of `rows` as Markdown. The table is printed, too.
+
+    Of a quick trial (--quick) nothing is kept.
+    """
+    print(table(rows))
+    if "--quick" in sys.argv:
+        return
     DOCS.mkdir(parents=True, exist_ok=True)
-    found = {"command": f"python benchmarks/{name}.py", "machine": machine(), **facts}
+    found = {"command": command(), "machine": machine(), **facts}
     (DOCS / f"{name}.json").write_text(json.dumps(found, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     where = ", ".join(f"{key} {value}" for key, value in machine().items())
     page = f"{text.strip()}\n\n{table(rows)}\n\nMeasured by `{found['command']}` on: {where}.\n"
     (DOCS / f"{name}.md").write_text(page, encoding="utf-8")
-    print(table(rows))

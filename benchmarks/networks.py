@@ -33,7 +33,7 @@ diffusers' UNet2DModel, with that class alone: what is measured is what medsynth
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--quick", action="store_true", help="three rounds")
+    options.add_argument("--quick", action="store_true", help="three rounds, nothing kept")
     options.add_argument("--device", default="cpu")
     options.add_argument("--threads", type=int, default=2)
     asked = options.parse_args()

@@ -235,7 +235,7 @@ def _typed(override: str, table: dict[str, Any]) -> dict[str, Any]:
 
 
 def _table(name: str, settings: BaseModel) -> list[str]:
-    """A section. What a rival of a setting makes idle is a comment: as a value it would count once the rival is gone."""
+    """A section. What a rival makes idle is a comment: as a value it would count once the rival is gone."""
     lines, idle = ["", f"[{name}]"], presets.idle(settings)
     for key in type(settings).model_fields:
         if key == "kind":  # the table's name says it

@@ -127,3 +127,8 @@ class Classify(Fitting):
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
     ema: Share = 0.99
     preview_every: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def keeps(self) -> bool:
+        """The weights of the best look."""
+        return True

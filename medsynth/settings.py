@@ -51,6 +51,11 @@ class Fitting(BaseModel):
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 60.0
     """Seconds of training that a killed process loses at most."""
 
+    @property
+    def keeps(self) -> bool:
+        """Whether looks are taken on the way, and the weights of one of them are kept."""
+        return False
+
     def steps_over(self, items: int) -> int:
         """Optimiser steps over so many items: `epochs` of them where that is given, `steps` otherwise."""
         return self.steps if self.epochs is None else max(1, round(self.epochs * items / self.batch_size))
@@ -72,6 +77,11 @@ class Watched(Fitting):
     """A look passes while the loss on the selection patients is above its lowest by no more than this share of it."""
     patience: Annotated[int, Field(ge=0)] = 3
     """Training stops after so many looks in a row that did not pass; 0: never. The last that passed is kept."""
+
+    @property
+    def keeps(self) -> bool:
+        """As above."""
+        return self.watch_every > 0
 
 
 class Denoising(Watched):

@@ -116,8 +116,8 @@ def foretell(model: nn.Module, loss: LossOf, *, items: int, settings: Fitting, p
         "steps": steps if settings.minutes is None else round(60 * settings.minutes / seconds),
         "seconds_per_step": round(seconds, 3),
         "minutes": round(seconds * steps / 60, 1) if settings.minutes is None else settings.minutes,
-        # Two checkpoints of weights, running mean and two moments, and the result.
-        "megabytes": round((2 * 4 + 1) * 4 * parameters / 1e6, 1),
+        # Two checkpoints of weights, running mean, two moments and what is kept where looks are taken; and the result.
+        "megabytes": round((2 * (4 + settings.keeps) + 1) * 4 * parameters / 1e6, 1),
     }
 
 

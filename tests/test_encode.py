@@ -57,21 +57,29 @@ def moves_of(parameters: Tensor) -> Moves:
 
 def test_the_image_comes_first_then_its_mirror_image_and_both_say_so(finished: RunDirectory, tmp_path: Path) -> None:
     found = encoded(finished, tmp_path / "out", 0)
-    assert found.array.shape[1] == 2
-    assert np.unique(found.parameters[:, 0]).tolist() == [0]
-    assert np.unique(found.parameters[:, 1], axis=0).tolist() == [[1, 0, 0, 0, 0]]
+    assert found.plain.posteriors.shape[1] == 2
+    assert np.unique(found.plain.parameters[:, 0]).tolist() == [0]
+    assert np.unique(found.plain.parameters[:, 1], axis=0).tolist() == [[1, 0, 0, 0, 0]]
 
 
-def test_moved_copies_leave_the_others_as_they_are_in_training_and_selection(
+def test_moved_copies_are_made_of_training_images_alone_and_leave_the_others_as_they_are(
     finished: RunDirectory, tmp_path: Path
 ) -> None:
     plain, more = encoded(finished, tmp_path / "plain", 0), encoded(finished, tmp_path / "more", 2)
-    assert more.array.shape[1] == 4
-    for part in (everyone(finished).training(0), everyone(finished).selection(0)):
-        for ours, theirs in zip(more.rows(names(part)), plain.rows(names(part)), strict=True):
-            assert np.array_equal(ours[:, :2], theirs)
-    assert len(np.unique(more.parameters[:, 2:].reshape(-1, 5), axis=0)) == 2 * len(more.row_of)  # all differ
-    assert np.abs(more.parameters).max() <= 1
+    training, selection = everyone(finished).training(0), everyone(finished).selection(0)
+    for part in (training, selection):
+        for ours, theirs in zip(more.rows(names(part), 2), plain.rows(names(part)), strict=True):
+            assert np.array_equal(ours, theirs)
+    found, parameters = more.rows(names(training)[::-1])
+    assert found.shape[:2] == parameters.shape[:2] == (len(training.samples), 4)
+    assert np.array_equal(found[:, :2], plain.rows(names(training)[::-1])[0])
+    assert len(np.unique(parameters[:, 2:].reshape(-1, 5), axis=0)) == 2 * len(training.samples)  # all differ
+    assert np.abs(parameters).max() <= 1
+    assert plain.moved is None
+    assert more.moved is not None
+    assert len(more.moved.posteriors) == len(training.samples)
+    assert more.rows(names(selection))[0].shape[1] == 2
+    assert np.array_equal(more.rows(names(training)[::-1], 3)[0], found[:, :3])
 
 
 def test_the_parameters_of_a_copy_make_its_posterior_again(finished: RunDirectory, tmp_path: Path) -> None:
@@ -90,17 +98,18 @@ def test_a_copy_does_not_depend_on_the_batch_it_is_made_in(
 ) -> None:
     whole = encoded(finished, tmp_path / "whole", 1)
     monkeypatch.setattr(encode, "BATCH", 5)
-    parts = encoded(finished, tmp_path / "parts", 1)
-    assert np.array_equal(whole.parameters, parts.parameters)
-    np.testing.assert_allclose(whole.array, parts.array, atol=1e-5)
+    parts, training = encoded(finished, tmp_path / "parts", 1), names(everyone(finished).training(0))
+    for ours, theirs in zip(whole.rows(training), parts.rows(training), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
 def test_where_mirror_images_are_not_plausible_no_copy_is_mirrored(finished: RunDirectory, tmp_path: Path) -> None:
-    found = encoded(unmirrored(finished, tmp_path / "run"), tmp_path / "out", 6)
-    assert found.array.shape[1] == 7
-    assert not found.parameters[..., 0].any()
-    mirrored = encoded(finished, tmp_path / "mirrored", 6).parameters[:, 2:, 0]
-    assert 0 < mirrored.mean() < 1
+    training = names(everyone(finished).training(0))
+    found = encoded(unmirrored(finished, tmp_path / "run"), tmp_path / "out", 6).rows(training)[1]
+    assert found.shape[1] == 7
+    assert not found[..., 0].any()
+    mirrored = encoded(finished, tmp_path / "mirrored", 6).rows(training)[1]
+    assert 0 < mirrored[:, 2:, 0].mean() < 1
 
 
 def generator(run: RunDirectory, *words: Any) -> Any:

@@ -118,8 +118,8 @@ def test_settings_that_change_nothing_of_the_result_are_no_part_of_what_was_aske
         ("[expand]\nguidance_interval = ['0.2']", "[expand] guidance_interval = ['0.2']: two shares between 0 and 1 "
          "are meant, LOW,HIGH, as in --guidance-interval 0.2,0.8", "guidance_interval: From where"),
         ("[expand]\nguidance_interval = [0.2, 1.8]", "[expand] guidance_interval = [0.2, 1.8]: two shares", ""),
-        ("[expand]\nguidance_interval = [0.8, 0.2]", "[expand] guidance_interval = [0.8, 0.2]: the first share is above "
-         "the second; LOW,HIGH is meant, as in --guidance-interval 0.2,0.8", ""),
+        ("[expand]\nguidance_interval = [0.8, 0.2]", "[expand] guidance_interval = [0.8, 0.2]: the first share is "
+         "above the second; LOW,HIGH is meant, as in --guidance-interval 0.2,0.8", ""),
         ("[expand]\nsampler = 'dmp++'", "[expand] sampler = 'dmp++': input should be 'ddpm', ", "sampler: ddpm"),
         ("[expand]\nfactor = 'five'", "[expand] factor = 'five': input should be a valid integer", "factor: Synthetic"),
         ("[expand]\nfactor = 0", "[expand] factor = 0: input should be greater than or equal to 1", "factor: "),

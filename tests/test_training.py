@@ -26,6 +26,8 @@ from medsynth.errors import BadUsage, MedsynthError
 from medsynth.interrupt import Interrupted
 from medsynth.learner import precision
 from medsynth.order import batch_rows
+from medsynth.sections import Classify
+from medsynth.settings import Fitting, Watched
 from medsynth.shapes import Loss
 from medsynth.training import Hooks, Look, LossOf, Place, Verdict, fit, foretell
 
@@ -225,6 +227,19 @@ def test_what_a_training_would_take_is_foretold_without_writing(tmp_path: Path) 
     assert (found["steps"], found["images"], found["parameters"]) == (toy.STEPS, toy.ITEMS, 57)
     assert found["seconds_per_step"] >= 0
     assert not list(tmp_path.iterdir())
+
+
+def test_the_room_that_is_foretold_counts_the_weights_that_looks_keep(tmp_path: Path) -> None:
+    model = nn.Linear(1000, 1000)
+
+    def megabytes(settings: Fitting) -> float:
+        loss: LossOf = lambda rows, draws: model(draws.normal(1000)).square().mean()  # noqa: E731
+        return foretell(model, loss, items=4, settings=settings, place=Place(tmp_path, 0, "toy"))["megabytes"]
+
+    weights = 4 * 1001 * 1000 / 1e6
+    assert megabytes(Fitting()) == pytest.approx(9 * weights, rel=0.01)
+    assert megabytes(Watched()) == megabytes(Classify()) == pytest.approx(11 * weights, rel=0.01)
+    assert megabytes(Watched(watch_every=0)) == megabytes(Fitting())
 
 
 def test_auto_is_full_precision_on_a_cpu() -> None:

@@ -1,10 +1,12 @@
-"""Encoded images: one array, how each copy was moved, and the sample that each row came from.
+"""Encoded images: their copies, how each copy was moved, and the sample that each row came from.
 
-latents.npy      (image, copy, channel, row, column); copy 0 is the image, copy 1 its mirror image if that is plausible,
-                 the rest are moved copies if any were asked for. For a continuous codec: the raw posterior, means and
-                 then log-variances, in the codec's own scale
-parameters.npy   (image, copy, 5): how each copy was moved, as data.augment.parameters says it; 0 for the image itself
-index.csv        the sample of each row
+latents.npy            (image, copy, channel, row, column); copy 0 is the image, copy 1 its mirror image if that is
+                       plausible. For a continuous codec: the raw posterior, means and then log-variances, in the
+                       codec's own scale
+parameters.npy         (image, copy, 5): how each copy was moved, as data.augment.parameters says it; 0 for the image
+moved.npy              moved copies of the images that are learnt from, if any were asked for: those of the first rows
+moved_parameters.npy   (image, copy, 5)
+index.csv              the sample of each row
 """
 
 import csv
@@ -17,25 +19,45 @@ import numpy as np
 from medsynth.artifacts import files
 
 LATENTS, PARAMETERS, INDEX = "latents.npy", "parameters.npy", "index.csv"
+MOVED, MOVED_PARAMETERS = "moved.npy", "moved_parameters.npy"
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Copies of some images."""
+
+    posteriors: np.ndarray  # (image, copy, channel, row, column)
+    parameters: np.ndarray  # (image, copy, 5): how each copy was moved
 
 
 @dataclass(frozen=True)
 class Encoded:
     """Rows by name. The name is the join, never the position."""
 
-    array: np.ndarray
-    parameters: np.ndarray
+    plain: Copies
+    moved: Copies | None
     row_of: dict[str, int]
 
-    def rows(self, samples: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Of the named samples, in their order: (sample, copy, channel, row, column), and (sample, copy, 5)."""
-        rows = [self.row_of[name] for name in samples]
-        return np.asarray(self.array[rows]), np.asarray(self.parameters[rows])
+    def rows(self, samples: list[str], most: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Of the named samples, in their order: (sample, copy, channel, row, column), and (sample, copy, 5).
+
+        The copies that all of them have, moved ones last, at most `most`; what is not asked for is not read.
+        """
+        rows, parts = [self.row_of[name] for name in samples], [self.plain]
+        more = most is None or most > self.plain.posteriors.shape[1]
+        if more and self.moved and max(rows, default=0) < len(self.moved.posteriors):
+            parts.append(self.moved)
+        posteriors = np.concatenate([part.posteriors[rows, :most] for part in parts], axis=1)
+        parameters = np.concatenate([part.parameters[rows, :most] for part in parts], axis=1)
+        return posteriors[:, :most], parameters[:, :most]
 
 
-def save(folder: Path, array: np.ndarray, parameters: np.ndarray, samples: list[str]) -> None:
-    files.write(folder / LATENTS, lambda file: np.save(file, array, allow_pickle=False))
-    files.write(folder / PARAMETERS, lambda file: np.save(file, parameters, allow_pickle=False))
+def save(folder: Path, plain: Copies, moved: Copies | None, samples: list[str]) -> None:
+    """`moved` has a row for each of the first samples."""
+    arrays = {LATENTS: plain.posteriors, PARAMETERS: plain.parameters}
+    arrays |= {MOVED: moved.posteriors, MOVED_PARAMETERS: moved.parameters} if moved else {}
+    for name, array in arrays.items():
+        files.write(folder / name, lambda file, array=array: np.save(file, array, allow_pickle=False))
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([["sample"], *([name] for name in samples)])
     files.write_text(folder / INDEX, text.getvalue())
@@ -44,6 +66,12 @@ def save(folder: Path, array: np.ndarray, parameters: np.ndarray, samples: list[
 def load(folder: Path) -> Encoded:
     with (folder / INDEX).open(newline="", encoding="utf-8") as file:
         samples = [row["sample"] for row in csv.DictReader(file)]
-    array = np.load(folder / LATENTS, mmap_mode="r", allow_pickle=False)
-    parameters = np.load(folder / PARAMETERS, allow_pickle=False)
-    return Encoded(array, parameters, {name: row for row, name in enumerate(samples)})
+
+    def copies(posteriors: str, parameters: str) -> Copies:
+        return Copies(
+            np.load(folder / posteriors, mmap_mode="r", allow_pickle=False),
+            np.load(folder / parameters, allow_pickle=False),
+        )
+
+    moved = copies(MOVED, MOVED_PARAMETERS) if (folder / MOVED).is_file() else None
+    return Encoded(copies(LATENTS, PARAMETERS), moved, {name: row for row, name in enumerate(samples)})

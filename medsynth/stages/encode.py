@@ -11,6 +11,7 @@ import torch
 from medsynth import codecs, interrupt, seeds
 from medsynth.artifacts import cohort, latents
 from medsynth.artifacts.cohort import Sample
+from medsynth.artifacts.latents import Copies
 from medsynth.data import augment
 from medsynth.data.augment import Moves
 from medsynth.data.loading import ImageSet
@@ -25,50 +26,74 @@ def forecast(job: Job) -> dict[str, Any]:
     """How many images, and how much room their latents take."""
     everyone = cohort.load(job.input("ingest"))
     assert job.fold is not None
-    count = len(everyone.training(job.fold).samples) + len(everyone.selection(job.fold).samples)
-    copies, shape = 1 + everyone.facts.mirror + job.settings.augmented, codecs.load(job.input("codec")).code.shape
-    return {"images": count, "megabytes": round(count * copies * 2 * 4 * math.prod(shape) / 1e6, 1)}
+    trained = len(everyone.training(job.fold).samples)
+    count = trained + len(everyone.selection(job.fold).samples)
+    stored = count * (1 + everyone.facts.mirror) + trained * job.settings.augmented
+    shape = codecs.load(job.input("codec")).code.shape
+    return {"images": count, "megabytes": round(stored * 2 * 4 * math.prod(shape) / 1e6, 1)}
 
 
 @torch.no_grad()
 def run(job: Job) -> Result:
-    """Encode each image, its mirror image where the cohort allows it, and as many moved copies as were asked for.
+    """Encode each image, its mirror image where the cohort allows it, and of those that are learnt from as many moved
+    copies as were asked for.
 
     How a copy is moved depends on the fold, the sample and the copy's number. Nothing is drawn from the posteriors:
     that is for loading.
     """
     everyone = cohort.load(job.input("ingest"))
     assert job.fold is not None
-    samples = [*everyone.training(job.fold).samples, *everyone.selection(job.fold).samples]
+    parts = [everyone.training(job.fold).samples, everyone.selection(job.fold).samples]
     codec = codecs.load(job.input("codec"), job.device)
-    pixels = ImageSet(samples)
-    rows, parameters = [], []
-    for first in range(0, len(samples), BATCH):
-        some = samples[first : first + BATCH]
-        batch = pixels.tensor(range(first, first + len(some))).to(job.device)
-        copies = [*_copies(job, batch, some, mirror=everyone.facts.mirror)]
-        encoded = [codec.encode(images).float().cpu() for images, _ in copies]
-        rows.append(torch.stack(encoded, dim=1).numpy())  # (image, copy, channel, row, column)
-        parameters.append(torch.stack([augment.parameters(moves) for _, moves in copies], dim=1).numpy())
-        job.progress(f"encode, fold {job.fold}", first + len(batch), len(samples))
-        interrupt.check()
-    latents.save(job.out, np.concatenate(rows), np.concatenate(parameters), [s.sample for s in samples])
+    count, done = sum(map(len, parts)), 0
+    plain: list[Copies] = []
+    moved: list[Copies] = []
+    for samples, augmented in zip(parts, (job.settings.augmented, 0), strict=True):
+        pixels = ImageSet(samples)
+        for first in range(0, len(samples), BATCH):
+            some = samples[first : first + BATCH]
+            batch = pixels.tensor(range(first, first + len(some))).to(job.device)
+            plain.append(_encoded(codec, _plain(batch, mirror=everyone.facts.mirror)))
+            if augmented:
+                moved.append(_encoded(codec, _moved(job, batch, some, augmented, mirror=everyone.facts.mirror)))
+            done += len(batch)
+            job.progress(f"encode, fold {job.fold}", done, count)
+            interrupt.check()
+    names = [s.sample for part in parts for s in part]
+    latents.save(job.out, _joined(plain), _joined(moved) if moved else None, names)
     summary = {
         "codec": job.kind,
-        "images": len(samples),
-        "copies": rows[0].shape[1],
+        "images": count,
+        "copies": 1 + everyone.facts.mirror,
+        **({"moved_copies_of_training_images": job.settings.augmented} if moved else {}),
         "latent": "x".join(map(str, codec.code.shape)),
     }
     return Result(summary, everyone.training(job.fold).patients_hash())
 
 
-def _copies(job: Job, images: Images, samples: Sequence[Sample], *, mirror: bool) -> Iterator[tuple[Images, Moves]]:
-    """The images, their mirror images and moved copies, each with how they were moved."""
-    stay = augment.stay(len(samples))
+def _plain(images: Images, *, mirror: bool) -> Iterator[tuple[Images, Moves]]:
+    """The images and, where it is plausible, their mirror images, each with how they were moved."""
+    stay = augment.stay(len(images))
     yield images, stay
     if mirror:
         yield images.flip(3), replace(stay, mirrored=~stay.mirrored)
-    for copy in range(job.settings.augmented):
+
+
+def _moved(
+    job: Job, images: Images, samples: Sequence[Sample], augmented: int, *, mirror: bool
+) -> Iterator[tuple[Images, Moves]]:
+    """Moved copies of the images, each with how they were moved."""
+    for copy in range(augmented):
         named = [seeds.derive(job.recipe.seed, "augment", job.fold, s.sample, copy) for s in samples]
         moves = augment.draw_moves(row_draws(named), mirror=mirror)
         yield augment.apply(images, moves), moves
+
+
+def _encoded(codec: Any, copies: Iterator[tuple[Images, Moves]]) -> Copies:
+    pairs = [(codec.encode(images).float().cpu(), augment.parameters(moves)) for images, moves in copies]
+    posteriors, parameters = (torch.stack(part, dim=1).numpy() for part in zip(*pairs, strict=True))
+    return Copies(posteriors, parameters)
+
+
+def _joined(parts: Sequence[Copies]) -> Copies:
+    return Copies(np.concatenate([p.posteriors for p in parts]), np.concatenate([p.parameters for p in parts]))
