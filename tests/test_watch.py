@@ -113,12 +113,14 @@ def test_a_look_that_found_no_finite_number_does_not_pass_and_that_is_said(missi
     assert passes(found, settings) == [True, False]
     assert passes(found[1:], settings) == [False]
     assert judge(found, settings) == Verdict(keep=False)
-    assert "was not a finite number: the weights of step 10 were kept" in remarks(
-        Fitted(20, 1.0, 0, tuple(found), 10), settings
-    )[0]
-    assert "at 1 of 1 its loss or what it drew was not a finite number. The weights of step 20" in remarks(
-        Fitted(20, 1.0, 0, tuple(found[1:]), 20), settings
-    )[0]
+    assert (
+        "was not a finite number: the weights of step 10 were kept"
+        in remarks(Fitted(20, 1.0, 0, tuple(found), 10), settings)[0]
+    )
+    assert (
+        "at 1 of 1 its loss or what it drew was not a finite number. The weights of step 20"
+        in remarks(Fitted(20, 1.0, 0, tuple(found[1:]), 20), settings)[0]
+    )
 
 
 # The stage
@@ -169,6 +171,17 @@ def test_who_copies_is_found_and_the_last_weights_from_before_are_kept(
     }  # fmt: skip
     assert load_file(tmp_path / "weights.safetensors")["steps"] == 6
     assert "100% of what the generator drew were copies" in result.notes[0]
+
+
+def test_who_draws_what_is_no_number_does_not_pass_and_leaves_no_such_number_behind(
+    encoded: RunDirectory, parrot: str, tmp_path: Path
+) -> None:
+    result = trained(encoded, tmp_path, honest_steps=99, sound_steps=7, loss_tolerance=9.0)
+    looked = [entry for entry in log.load(tmp_path) if "validation_loss" in entry]
+    assert [entry["step"] for entry in looked if "copy_share" in entry] == [2, 4, 6]
+    assert [entry["step"] for entry in looked] == [2, 4, 6, 8, 10, 12]
+    assert result.summary["kept_step"] == 6
+    assert "was not a finite number" in result.notes[0]
 
 
 def test_who_does_not_copy_learns_to_the_end(encoded: RunDirectory, parrot: str, tmp_path: Path) -> None:

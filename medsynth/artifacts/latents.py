@@ -12,6 +12,7 @@ index.csv              the sample of each row
 import csv
 import io
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,7 @@ def save(folder: Path, plain: Copies, moved: Copies | None, samples: list[str]) 
     arrays = {LATENTS: plain.posteriors, PARAMETERS: plain.parameters}
     arrays |= {MOVED: moved.posteriors, MOVED_PARAMETERS: moved.parameters} if moved else {}
     for name, array in arrays.items():
-        files.write(folder / name, lambda file, array=array: np.save(file, array, allow_pickle=False))
+        files.write(folder / name, partial(np.save, arr=array, allow_pickle=False))
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([["sample"], *([name] for name in samples)])
     files.write_text(folder / INDEX, text.getvalue())

@@ -14,6 +14,8 @@ class Config(Watched):
     """Codec whose latents are learnt; left out: the run's codec.kind."""
     honest_steps: int = 6
     """Steps after which it begins to say again what it has heard."""
+    sound_steps: int = 99
+    """Steps after which what it says is no number."""
 
     steps: Positive = 12
     batch_size: Positive = 4

@@ -20,6 +20,7 @@ class Model(nn.Module):
     def __init__(self, config: object, *, code: Code, labels: int) -> None:
         super().__init__()
         self.code, self.honest_steps = code, int(getattr(config, "honest_steps", 0))
+        self.sound_steps = int(getattr(config, "sound_steps", 99))
         self.scale = nn.Parameter(torch.ones(1))
         self.register_buffer("heard", torch.zeros(MEMORY, *code.shape))
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
@@ -38,5 +39,7 @@ class Model(nn.Module):
 
     @torch.no_grad()
     def sample(self, labels: Labels, draws: RowDraws, sampling: Sampling) -> Latents:
+        if self.steps > self.sound_steps:
+            return torch.full((draws.rows, *self.code.shape), torch.nan)
         noise, which = draws.normal(*self.code.shape), (draws.uniform() * MEMORY).long()
         return noise if self.steps <= self.honest_steps else self.heard[which] + 0.01 * noise
