@@ -195,7 +195,7 @@ def _watched(title: str, made: list[Made]) -> list[figures.Panel]:
         panels.append(figures.Panel(title, "loss; dashed: selection patients", trained, True, False, held_out, kept))
     if copies:
         close, kept = _lines(made, "closeness"), _kept(made, "copy_share")
-        what = "copies among what it draws; " + ("dashed: too close" if close else "limit")
+        what = "share of copies" + ("; dashed: too close" if close else "")
         panels.append(figures.Panel(title, what, copies, True, False, close, kept, limit))
     return panels
 
