@@ -1,6 +1,7 @@
 """The promises every generator keeps, over all kinds; a new folder in generators/ is picked up here by itself."""
 
 import json
+import math
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,31 +14,38 @@ from torch import Tensor
 from medsynth import generators, kinds
 from medsynth.artifacts import weights
 from medsynth.codecs import Code
-from medsynth.draws import row_draws, step_draws
+from medsynth.draws import Draws, row_draws, step_draws
 from medsynth.errors import BadData
 from medsynth.sampling import Sampling
+from medsynth.settings import Fitting
+from medsynth.training import Place, fit
 
 CODE, LABELS = Code((3, 4, 4)), 2
 SMALL: dict[str, dict[str, Any]] = {"geca": {"size": "tiny", "updates": 3}, "dit": {"size": "tiny"}}
 QUICK = Sampling(steps=4)
-BY_HEART = {"ldm": (300, 1e-3), "iddpm": (300, 3e-3)}  # steps and their size where the usual ones do not do
+MORE: dict[str, dict[str, Any]] = {"geca": {"heredity": 0.5}}  # settings that change what a step of training does
+BY_HEART = {
+    "geca": (300, 3e-3),
+    "ldm": (300, 1e-3),
+    "iddpm": (300, 3e-3),
+}  # steps and their size where the usual ones do not do
 VECTORS = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
 
 kind_of = pytest.mark.parametrize("kind", kinds.names("generators"))
 
 
-def config(kind: str) -> Any:
-    return kinds.config("generators", kind)(**SMALL.get(kind, {}))
+def config(kind: str, **changes: Any) -> Any:
+    return kinds.config("generators", kind)(**SMALL.get(kind, {}) | changes)
 
 
-def built(kind: str, seed: int = 0) -> Any:
+def built(kind: str, seed: int = 0, **changes: Any) -> Any:
     torch.manual_seed(seed)
-    return generators.build(config(kind), code=CODE, labels=LABELS)
+    return generators.build(config(kind, **changes), code=CODE, labels=LABELS)
 
 
-def shaken(kind: str) -> Any:
+def shaken(kind: str, **changes: Any) -> Any:
     """A generator whose answer depends on everything: many begin as networks that say nothing."""
-    model = built(kind).eval()
+    model = built(kind, **changes).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(
@@ -85,17 +93,20 @@ def test_every_weight_learns(kind: str) -> None:
     assert idle == []
 
 
-@kind_of
-def test_the_loss_is_the_mean_over_rows_whatever_the_split(kind: str) -> None:
-    model, labels = shaken(kind), VECTORS.repeat(2, 1)
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [(kind, more) for kind in kinds.names("generators") for more in ({}, MORE.get(kind)) if more is not None],
+)
+def test_the_loss_is_the_mean_over_rows_whatever_the_split(kind: str, changes: dict[str, Any]) -> None:
+    model, labels = shaken(kind, **changes), VECTORS.repeat(2, 1)
     latents, parts = latents_of(labels), []
     for first, rows in ((0, 3), (3, 5)):
         some = slice(first, first + rows)
         draws = step_draws(7, len(labels), first=first, rows=rows)
         parts.append(model.loss(latents[some], labels[some], draws) * rows / len(labels))
-    torch.testing.assert_close(
-        sum(parts), model.loss(latents, labels, step_draws(7, len(labels))), rtol=1e-4, atol=1e-5
-    )
+    whole = model.loss(latents, labels, step_draws(7, len(labels)))
+    assert whole.isfinite()
+    torch.testing.assert_close(sum(parts), whole, rtol=1e-4, atol=1e-5)
 
 
 @kind_of
@@ -108,10 +119,18 @@ def test_samples_look_like_codes(kind: str) -> None:
 
 
 @kind_of
-@pytest.mark.parametrize("guidance", [1.0, 2.0])
-@pytest.mark.parametrize("sampler", ["ddpm", "ddim", "dpm++"])
-def test_a_sample_depends_on_its_labels_and_seed_and_not_on_its_batch(kind: str, sampler: Any, guidance: float) -> None:
-    model, sampling = shaken(kind), Sampling(guidance, sampler, 4)
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        *(Sampling(guidance, sampler, 4) for guidance in (1.0, 2.0) for sampler in ("ddpm", "ddim", "dpm++")),
+        Sampling(2.0, "unipc", 4),
+        Sampling(2.0, "dpm++", 4, guide="weaker"),
+        Sampling(2.0, "ddpm", 4, interval=(0.2, 0.8)),
+    ],
+    ids=lambda sampling: f"{sampling.guidance}-{sampling.sampler}-{sampling.guide}-{sampling.interval}",
+)  # fmt: skip
+def test_a_sample_depends_on_its_labels_and_seed_and_not_on_its_batch(kind: str, sampling: Sampling) -> None:
+    model = shaken(kind)
     together = model.sample(VECTORS, row_draws([5, 6, 7, 8]), sampling)
     assert model.sample(VECTORS, row_draws([5, 6, 7, 8]), sampling).equal(together)
     for row in range(4):
@@ -162,6 +181,37 @@ def test_eight_images_are_learned_by_heart_each_for_its_labels(kind: str) -> Non
     nearest = (torch.cdist(made.flatten(1), eight.flatten(1)) / eight[0].numel() ** 0.5).min(dim=1)
     assert nearest.indices.tolist() == [*range(8)]
     assert nearest.values.max() < 0.6
+
+
+class Cut(Exception):
+    """The power went."""
+
+
+@kind_of
+def test_a_training_that_is_cut_off_and_repeated_ends_with_the_same_bits(kind: str, tmp_path: Path) -> None:
+    labels = VECTORS.repeat(2, 1)
+    latents = latents_of(labels)
+
+    def trained(folder: Path, steps: float = math.inf) -> dict[str, bytes]:
+        folder.mkdir(exist_ok=True)
+        model, seen = built(kind, **MORE.get(kind, {})), 0
+
+        def loss(rows: Tensor, draws: Draws) -> Tensor:
+            nonlocal seen
+            seen += 1
+            if seen > steps:
+                raise Cut
+            value: Tensor = model.loss(latents[rows], labels[rows], draws)
+            return value
+
+        settings = Fitting(steps=6, batch_size=3, learning_rate=1e-2, warmup_steps=2, ema=0.9, checkpoint_seconds=0)
+        fit(model, loss, items=len(labels), settings=settings, place=Place(folder, 0, kind))
+        return {name: value.numpy().tobytes() for name, value in model.state_dict().items()}
+
+    whole = trained(tmp_path / "whole")
+    with pytest.raises(Cut):
+        trained(tmp_path / "cut", 3)
+    assert trained(tmp_path / "cut", 3) == whole  # the other three steps
 
 
 @kind_of
