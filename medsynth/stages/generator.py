@@ -80,18 +80,17 @@ def _gather(job: Job) -> Material:
     plain = 1 + everyone.facts.mirror  # the image, and its mirror image
 
     def part(of: Cohort) -> Part:
-        return Part(of, labels_of(of.samples), encoded.rows([s.sample for s in of.samples])[0][:, :plain])
+        return Part(of, labels_of(of.samples), encoded.rows([s.sample for s in of.samples], plain)[0])
 
     training, held_out = everyone.training(job.fold), everyone.selection(job.fold)
-    copies, parameters = encoded.rows([s.sample for s in training.samples])
-    used = copies.shape[1] if _augments(job) else plain
-    if _augments(job) and used == plain:
+    copies, parameters = encoded.rows([s.sample for s in training.samples], None if _augments(job) else plain)
+    if _augments(job) and copies.shape[1] == plain:
         raise BadUsage(
             f"{job.kind} is to learn from moved images (augment = true), but none are stored (encode.augmented = 0)",
             hint="--set encode.augmented=7",
         )
     codec = codecs.load(job.input("codec"), job.device)
-    return Material(part(training), part(held_out), copies[:, :used], parameters[:, :used], codec)
+    return Material(part(training), part(held_out), copies, parameters, codec)
 
 
 def _augments(job: Job) -> bool:
