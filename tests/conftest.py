@@ -31,7 +31,8 @@ TINY = tuple(
     word
     for change in (
         "codec.width=8", "codec.factor=4", "codec.channels=4", "codec.steps=3", "codec.batch_size=4",
-        "generator.size=tiny", "generator.updates=2", "generator.steps=2", "generator.batch_size=4",
+        "generator.size=tiny", "generator.updates=2",
+        "generator.prediction=v", "generator.steps=2", "generator.batch_size=4",
         "generator.watch_images=2",
         "expand.factor=2", "expand.sampling_steps=2", "expand.batch_size=8",
         "classify.steps=2", "classify.batch_size=4", "classify.evaluate_every=2",

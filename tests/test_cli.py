@@ -529,8 +529,8 @@ def test_how_guidance_works_is_typed_word_by_word(ingested: RunDirectory) -> Non
     assert done("status", "--json", "--run", ingested.root).json == found.json
     for typed, problem in (
         ("0.8,0.2", "first share is above"),
-        ("x,1", "guidance_interval.0 = 'x'"),
-        ("1", "field required"),
+        ("x,1", "guidance_interval = ['x', '1']: two shares between 0 and 1 are meant"),
+        ("1", "LOW,HIGH"),
     ):
         refused = medsynth("expand", "--guidance-interval", typed, "--run", ingested.root)
         assert refused.code == 2

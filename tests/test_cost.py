@@ -65,7 +65,7 @@ def test_every_row_that_passes_through_a_network_is_an_evaluation(sampling: Samp
     ],
 )
 def test_every_update_of_geca_is_its_part_of_an_evaluation(sampling: Sampling) -> None:
-    config = kinds.config("generators", "geca")(size="tiny", updates=4)
+    config = kinds.config("generators", "geca")(size="tiny", updates=4, prediction="v")
     model = generators.build(config, code=CODE, labels=LABELS)
     cells = []
     model.rule.final.register_forward_hook(lambda _module, given, _: cells.append(given[0].shape[:-1].numel()))

@@ -113,7 +113,7 @@ def test_a_watched_generator_shows_its_loss_on_both_kinds_of_patients_and_its_co
     html = render(drawn.artifacts()).html
     parts = html[html.index('id="curves"') :].split("</figure>")
     (losses,) = [part for part in parts if "dashed: selection patients" in part]
-    (copies_shown,) = [part for part in parts if "copies among what it draws" in part]
+    (copies_shown,) = [part for part in parts if "share of copies" in part]
     assert losses.count("<polyline") == 2
     assert losses.count("curve dashed made") == 1
     assert "kept: 0.42 at step 420" in losses

@@ -89,7 +89,7 @@ class Diffusion:
             if self.prediction == "flow":
                 raise BadUsage(
                     "ddpm adds noise at every step, and rectified flow has none to add",
-                    hint="--set expand.sampler=dpm++",
+                    hint="--set expand.sampler=dpm++, or train again with --set generator.prediction=v",
                 )
             variance = "learned_range" if self.learns_variance else "fixed_small"
             scheduler = DDPMScheduler(variance_type=variance, clip_sample=False, **shared)
