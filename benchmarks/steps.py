@@ -21,9 +21,12 @@ SAMPLERS = ("ddpm", "ddim", "dpm++", "unipc")
 FACTOR = 1  # synthetic images for every real one
 TRAINED = 3000  # steps
 HEREDITY = ("generator.heredity=0.5", "expand.inherit=hidden")
+SOLVERS = SAMPLERS[1:]  # a rectified flow has no ancestral sampler
+VELOCITY = ("generator.prediction=v",)
 WAYS = (
-    ("GeCA", "geca", (), SAMPLERS, STEPS),
-    ("GeCA, inheriting hidden", "geca", HEREDITY, ("ddpm", "dpm++"), STEPS),
+    ("GeCA", "geca", (), SOLVERS, STEPS),
+    ("GeCA, velocity", "geca", VELOCITY, ("ddpm",), STEPS),
+    ("GeCA, velocity, inheriting hidden", "geca", (*VELOCITY, *HEREDITY), ("ddpm", "dpm++"), STEPS),
     ("DiT", "dit", (), SAMPLERS, STEPS),
     ("LDM", "ldm", (), ("dpm++",), (25,)),
     ("iDDPM", "iddpm", (), ("dpm++",), (25,)),
