@@ -5,7 +5,6 @@
 The textbook form is in float32. Both have the same weights and are checked to be equal before they are timed.
 """
 
-import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -84,12 +83,7 @@ class Case:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--quick", action="store_true", help="xs with 16 x 16 cells alone, three rounds, nothing kept")
-    options.add_argument("--device", default="cpu")
-    options.add_argument("--threads", type=int, default=2)
-    asked = options.parse_args()
-    torch.set_num_threads(asked.threads)
+    asked = measure.options(__doc__, quick="xs with 16 x 16 cells alone, three rounds, nothing kept")
     rows, facts = [], []
     for size, side, batch in CASES[:1] if asked.quick else CASES:
         fact = measured(size, side, batch, asked.device, rounds=3 if asked.quick or size == "s" else 5)

@@ -4,6 +4,7 @@ Both sides run in one process, turn by turn, and who goes first changes from rou
 machine slows both alike. The ratio is that of the medians; its spread is that of the rounds.
 """
 
+import argparse
 import json
 import os
 import sys
@@ -49,6 +50,17 @@ def interleaved(a: Callable[[], object], b: Callable[[], object], rounds: int = 
     each = [x / y for x, y in zip(*took, strict=True)]
     a_seconds, b_seconds = map(median, took)
     return Comparison(a_seconds, b_seconds, a_seconds / b_seconds, min(each), max(each), rounds)
+
+
+def options(description: str | None, quick: str) -> argparse.Namespace:
+    """What a benchmark of speed was asked for: --quick, --device, --threads; the threads are set."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help=quick)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=2)
+    asked = parser.parse_args()
+    torch.set_num_threads(asked.threads)
+    return asked
 
 
 def timed(work: Callable[[], object]) -> float:

@@ -3,7 +3,6 @@
 python benchmarks/networks.py [--quick] [--device cuda] [--threads 2]
 """
 
-import argparse
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -32,12 +31,7 @@ diffusers' UNet2DModel, with that class alone: what is measured is what medsynth
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--quick", action="store_true", help="three rounds, nothing kept")
-    options.add_argument("--device", default="cpu")
-    options.add_argument("--threads", type=int, default=2)
-    asked = options.parse_args()
-    torch.set_num_threads(asked.threads)
+    asked = measure.options(__doc__, quick="three rounds, nothing kept")
     torch.manual_seed(0)
     facts, rows = [], []
     for kind, size in (("dit", "s"), ("ldm", "b")):

@@ -30,9 +30,8 @@ def run(job: Job) -> Result:
     model = _build(job, material)
     items, labels = material.training.labels.shape
     loss = _loss(job, model, material)
-    evaluations = model.evaluations(
-        Sampling.of(job.recipe.expand)
-    )  # says now, not in the end, if they do not go together
+    # Before training: if model and sampler do not go together, that is said now.
+    evaluations = model.evaluations(Sampling.of(job.recipe.expand))
     fitted = fit(model, loss, items=items, settings=job.settings, place=_place(job), hooks=_hooks(job, material))
     if job.world.is_first:
         generators.save(job.out, model, job.settings, code=material.codec.code, labels=labels)
