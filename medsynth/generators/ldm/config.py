@@ -14,6 +14,6 @@ class Config(Denoising):
     kind: Literal["ldm"] = "ldm"
     """A U-Net that denoises latents."""
     size: Literal["tiny", "b"] = "tiny"
-    """b: 17.2 million parameters, as the GeCA paper's LDM-B; tiny: 2.9 million, for two CPU cores."""
+    """b: 17.2 million parameters, as the GeCA paper's LDM-B; tiny: 5.0 million, for two CPU cores."""
     codec: str | None = None
     """Codec whose latents are learnt; left out: the run's codec.kind."""
