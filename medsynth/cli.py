@@ -9,7 +9,7 @@ import typer
 from medsynth import __version__, command, console, plan, sampling
 from medsynth import recipe as recipes
 from medsynth.command import Common, bring_up_to_date, changed, show
-from medsynth.errors import Refused
+from medsynth.errors import BadUsage, Refused
 from medsynth.options import CODECS, GENERATORS, SIZES, Preset, with_common
 from medsynth.report.words import listed
 from medsynth.rundir import RunDirectory
@@ -131,6 +131,22 @@ def encode(
     run = common.directory()
     flags = {"codec.kind": codec, "codec.weights": _path(weights)}
     bring_up_to_date(common, run, changed(common, run, flags), "encode", next_command="train-generator")
+
+
+@app.command()
+@with_common
+def tokenize(
+    common: Common,
+    codec: Annotated[str, typer.Option(help="A codec with a codebook.")] = "vq",
+    weights: Annotated[Path | None, typer.Option(help="Import this safetensors file instead of training.")] = None,
+) -> None:
+    """Turn images into discrete tokens: `encode` with a codec that has a codebook; the run's own codec stays."""
+    run = common.directory()
+    recipe = changed(common, run, {f"codec.{codec}.weights": _path(weights)})
+    if not hasattr(recipe.settings("codec", codec), "codebook"):
+        raise BadUsage(f"the codec {codec} has no codebook: its latents are continuous", hint=f"encode --codec {codec}")
+    next_command = "train-generator --model llamagen"
+    bring_up_to_date(common, run, recipe, "encode", kinds=[codec], next_command=next_command)
 
 
 @app.command("train-generator")

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
-from medsynth.sampling import Guide, Inherit, Sampler
+from medsynth.sampling import Arithmetic, Guide, Inherit, Sampler
 from medsynth.settings import STRICT, Fitting, Positive, Share
 
 
@@ -108,6 +108,14 @@ class Expand(BaseModel):
     inherit: Inherit = "nothing"
     """GeCA: what of a cell a diffusion step leaves to the next (Gene Heredity Guidance). hidden: the paper's, for
     hundreds of small steps; few large ones need generator.heredity for it."""
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    """LlamaGen: below 1 likely tokens are drawn more often still."""
+    top_k: Annotated[int, Field(ge=0)] = 0
+    """LlamaGen: draw among so many of the likeliest tokens; 0: among all."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """LlamaGen: draw among the likeliest tokens that together have this probability."""
+    arithmetic: Arithmetic = "exact"
+    """LlamaGen: int8 rounds weights and activations; faster on a CPU, and the images differ a little."""
 
 
 class Classify(Fitting):

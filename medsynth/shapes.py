@@ -2,7 +2,8 @@
 
 Images    pixels in [-1, 1]; 1 channel (grey) or 3 (RGB)
 Latents   about zero mean and unit deviation in every channel, whatever codec made them
-Posterior a codec's raw answer for one image: means, then log-variances, in the codec's own scale
+Tokens    indices into a codec's codebook, whole numbers from 0; what a discrete codec has for latents
+Posterior a codec's raw answer for one image: means, then log-variances, in the codec's own scale; or tokens
 Labels    0 or 1 for each label of the cohort; several may be 1, none may be 1
 Loss      one number
 """
@@ -13,6 +14,7 @@ from torch import Tensor
 
 Images = Annotated[Tensor, "batch channel row column"]
 Latents = Annotated[Tensor, "batch channel row column"]
+Tokens = Annotated[Tensor, "batch row column"]
 Posterior = Annotated[Tensor, "batch 2*channel row column"]
 Labels = Annotated[Tensor, "batch label"]
 Loss = Annotated[Tensor, ""]

@@ -39,7 +39,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Watch:
-    """Looks at a generator. An image's embedding is its latent, as this fold's codec makes it, flattened."""
+    """Looks at a generator. An image's embedding is what this fold's codec says of its latent."""
 
     training: Part
     held_out: Part
@@ -79,7 +79,7 @@ class Watch:
     def _drawn(self, model: Any) -> np.ndarray:
         turns = self._turns(self.training, self.images, "image")
         made = [model.sample(self.training.labels[rows], draws, SAMPLING) for rows, draws in turns]
-        return _flat(torch.cat(made))
+        return self._flat(torch.cat(made))
 
     def _turns(self, part: Part, count: int, purpose: str) -> Iterator[tuple[Tensor, RowDraws]]:
         """Rows of a part, evenly spaced, each as often as it takes, and random numbers that all parts share."""
@@ -102,14 +102,17 @@ class Watch:
     def _means(self, raw: Tensor) -> np.ndarray:
         parts = (part.to(self.device) for part in raw.split(BATCH))
         silent = torch.zeros(BATCH, *self.codec.code.shape, device=self.device)
-        return _flat(torch.cat([self.codec.latents(part, silent[: len(part)]) for part in parts]))
+        return self._flat(torch.cat([self.codec.latents(part, silent[: len(part)]) for part in parts]))
 
     @cached_property
     def _new(self) -> np.ndarray:
         """How near each held-out image, drawn from its posterior as what a generator makes is, comes to the known."""
         turns = self._turns(self.held_out, len(self.held_out.labels), "new")
-        drawn = _flat(torch.cat([self._latents(self.held_out, rows, draws) for rows, draws in turns]))
+        drawn = self._flat(torch.cat([self._latents(self.held_out, rows, draws) for rows, draws in turns]))
         return closeness.distances(drawn, self._known).min(axis=1)
+
+    def _flat(self, latents: Latents) -> np.ndarray:
+        return self.codec.embed(latents).float().cpu().numpy()
 
 
 def passes(looks: list[Look], settings: Watched) -> list[bool]:
@@ -179,7 +182,3 @@ def _why(looks: list[Look], settings: Watched) -> str:
         return f"{copies:.0%} of what the generator drew were copies of training images"
     lowest = min(_measured(look)[1] for look in looks)
     return f"the loss on the selection patients had risen from {lowest:.4g} to {loss:.4g}"
-
-
-def _flat(latents: Tensor) -> np.ndarray:
-    return latents.flatten(1).float().cpu().numpy()

@@ -1,8 +1,8 @@
 """Encoded images: their copies, how each copy was moved, and the sample that each row came from.
 
 latents.npy            (image, copy, channel, row, column); copy 0 is the image, copy 1 its mirror image if that is
-                       plausible. For a continuous codec: the raw posterior, means and then log-variances, in the
-                       codec's own scale
+                       plausible. Of a continuous codec: the raw posterior, means and then log-variances, in the
+                       codec's own scale; of a discrete one: tokens, (image, copy, row, column), two bytes each
 parameters.npy         (image, copy, 5): how each copy was moved, as data.augment.parameters says it; 0 for the image
 moved.npy              moved copies of the images that are learnt from, if any were asked for: those of the first rows
 moved_parameters.npy   (image, copy, 5)
@@ -27,7 +27,7 @@ MOVED, MOVED_PARAMETERS = "moved.npy", "moved_parameters.npy"
 class Copies:
     """Copies of some images."""
 
-    posteriors: np.ndarray  # (image, copy, channel, row, column)
+    posteriors: np.ndarray  # (image, copy, channel, row, column), or tokens, (image, copy, row, column)
     parameters: np.ndarray  # (image, copy, 5): how each copy was moved
 
 

@@ -25,8 +25,9 @@ class Picture:
 class Code:
     """What a codec makes of one image."""
 
-    shape: tuple[int, ...]  # (channel, row, column) of a latent
+    shape: tuple[int, ...]  # (channel, row, column) of a latent; (row, column) of tokens
     bounds: tuple[tuple[float, float], ...] | None = None  # of each channel's values, where the code knows them
+    vocabulary: int = 0  # how many different tokens there are; 0: latents are continuous
 
 
 class Codec(Protocol):
@@ -35,6 +36,8 @@ class Codec(Protocol):
     Three words: an image; its *posterior*, raw, as it is stored; its *latent*, drawn from the posterior and scaled to
     zero mean and unit deviation in every channel, as a generator sees it. The scale is the codec's own: it is measured
     once, on training images, and no other module knows it.
+
+    A discrete codec's posterior is tokens, and so is its latent: there is nothing to draw and nothing to scale.
     """
 
     code: Code
@@ -57,6 +60,10 @@ class Codec(Protocol):
         ...
 
     def decode(self, latents: "Latents") -> "Images": ...
+
+    def embed(self, latents: "Latents") -> "Tensor":
+        """What distances between images are measured in, (batch, dimension)."""
+        ...
 
 
 def build(config: Any, picture: Picture) -> Any:

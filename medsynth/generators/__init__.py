@@ -45,8 +45,8 @@ def save(folder: Path, generator: Any, config: Any, *, code: Code, labels: int) 
     """Write what is needed to build the generator again without any flag."""
     from medsynth.artifacts import weights
 
-    facts = {"config": config.model_dump(mode="json"), "code": code.shape, "bounds": code.bounds, "labels": labels}
-    weights.save_module(folder, generator, facts)
+    made_for = {"code": code.shape, "bounds": code.bounds, "vocabulary": code.vocabulary, "labels": labels}
+    weights.save_module(folder, generator, {"config": config.model_dump(mode="json")} | made_for)
 
 
 def load(folder: Path, device: str = "cpu") -> Any:
@@ -56,5 +56,6 @@ def load(folder: Path, device: str = "cpu") -> Any:
     facts = weights.facts(folder)
     config = kinds.config("generators", facts["config"]["kind"])(**facts["config"])
     bounds = tuple((low, high) for low, high in facts["bounds"]) if facts["bounds"] else None
-    built = build(config, code=Code(tuple(facts["code"]), bounds), labels=facts["labels"])
+    code = Code(tuple(facts["code"]), bounds, facts["vocabulary"])
+    built = build(config, code=code, labels=facts["labels"])
     return weights.load_into(folder, built).to(device)

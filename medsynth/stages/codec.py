@@ -121,7 +121,7 @@ def _errors(model: Any, held_out: Cohort, job: Job) -> dict[str, Score]:
 
 def _reconstruct(model: Any, batch: torch.Tensor) -> torch.Tensor:
     posterior = model.encode(batch)
-    return model.decode(model.latents(posterior, torch.zeros_like(posterior.chunk(2, dim=1)[0])))
+    return model.decode(model.latents(posterior, torch.zeros(len(batch), *model.code.shape, device=batch.device)))
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""images + codec -> the raw posterior of every image that the fold may learn from or choose on."""
+"""images + codec -> the raw posterior of every image that the fold may learn from or choose on, or its tokens."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -29,8 +29,9 @@ def forecast(job: Job) -> dict[str, Any]:
     trained = len(everyone.training(job.fold).samples)
     count = trained + len(everyone.selection(job.fold).samples)
     stored = count * (1 + everyone.facts.mirror) + trained * job.settings.augmented
-    shape = codecs.load(job.input("codec")).code.shape
-    return {"images": count, "megabytes": round(stored * 2 * 4 * math.prod(shape) / 1e6, 1)}
+    code = codecs.load(job.input("codec")).code
+    bytes_each = 2 if code.vocabulary else 2 * 4  # a token; a mean and a log-variance
+    return {"images": count, "megabytes": round(stored * bytes_each * math.prod(code.shape) / 1e6, 1)}
 
 
 @torch.no_grad()
@@ -66,7 +67,7 @@ def run(job: Job) -> Result:
         "images": count,
         "copies": 1 + everyone.facts.mirror,
         **({"moved_copies_of_training_images": job.settings.augmented} if moved else {}),
-        "latent": "x".join(map(str, codec.code.shape)),
+        "tokens" if codec.code.vocabulary else "latent": "x".join(map(str, codec.code.shape)),
     }
     return Result(summary, everyone.training(job.fold).patients_hash())
 
@@ -90,9 +91,9 @@ def _moved(
 
 
 def _encoded(codec: Any, copies: Iterator[tuple[Images, Moves]]) -> Copies:
-    pairs = [(codec.encode(images).float().cpu(), augment.parameters(moves)) for images, moves in copies]
+    pairs = [(codec.encode(images).cpu(), augment.parameters(moves)) for images, moves in copies]
     posteriors, parameters = (torch.stack(part, dim=1).numpy() for part in zip(*pairs, strict=True))
-    return Copies(posteriors, parameters)
+    return Copies(posteriors.astype(np.uint16 if codec.code.vocabulary else np.float32), parameters)
 
 
 def _joined(parts: Sequence[Copies]) -> Copies:

@@ -57,6 +57,9 @@ class Model(nn.Module):
     def decode(self, latents: Latents) -> Images:
         return self.scale.undo(latents).clamp(-1, 1)
 
+    def embed(self, latents: Latents) -> Tensor:
+        return latents.flatten(1)
+
 
 def _know_the_code(model: Model, _missing: object) -> None:
     model.code = model._code()

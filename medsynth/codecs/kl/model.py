@@ -99,6 +99,9 @@ class Model(nn.Module):
     def decode(self, latents: Latents) -> Images:
         return self._decode(self.scale.undo(latents)).clamp(-1, 1)
 
+    def embed(self, latents: Latents) -> Tensor:
+        return latents.flatten(1)
+
     def _decode(self, raw: Tensor) -> Images:
         images = self.network.decode(raw).sample
         if self.shortcut:

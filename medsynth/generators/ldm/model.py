@@ -15,7 +15,7 @@ from medsynth.shapes import Labels, Latents, Loss
 # b: multipliers 1, 2, 3, 4 and two residual blocks a level are those of the models of faces in Rombach et al. 2022; of
 # its LDM-B the GeCA paper gives the size alone, 17.3 million parameters, and 56 is the multiple of eight that comes
 # nearest with 4 x 32 x 32 latents and 11 labels (17.22 million). Attention at 16 x 16 cells and coarser. tiny is
-# as wide everywhere as the transformer of that size: with 64 channels, only twice those of a latent cell, it learnt far slower.
+# as wide everywhere as the transformer of that size: with 64 channels, twice a latent cell's, it learnt far slower.
 SHAPES = {
     "b": Shape(channels=(56, 112, 168, 224), blocks=2, attention=16, heads=7, groups=8),
     "tiny": Shape(channels=(128, 128), blocks=1, attention=16, heads=4, groups=16),
