@@ -25,7 +25,7 @@ IMAGES = 256
 AS_IN_THE_PAPER = (
     "generator.updates=12", "generator.fire_rate=0.5", "generator.prediction=epsilon", "generator.min_snr=0",
     "generator.noise_schedule=linear", "generator.label_dropout=per-label", "generator.heredity=0",
-    "generator.steps=3000", "generator.preview_every=1000",
+    "generator.steps=3000", "generator.preview_every=1000", "generator.watch_every=0",
 )  # fmt: skip
 WAYS = (("ddpm", 250), ("ddpm", 50), ("dpm++", 25))
 

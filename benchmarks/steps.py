@@ -28,8 +28,8 @@ WAYS = (
     ("GeCA, velocity", "geca", VELOCITY, ("ddpm",), STEPS),
     ("GeCA, velocity, inheriting hidden", "geca", (*VELOCITY, *HEREDITY), ("ddpm", "dpm++"), STEPS),
     ("DiT", "dit", (), SAMPLERS, STEPS),
-    ("LDM", "ldm", (), ("dpm++",), (25,)),
-    ("iDDPM", "iddpm", (), ("dpm++",), (25,)),
+    ("LDM", "ldm", (), ("dpm++",), (25, 12)),
+    ("iDDPM", "iddpm", (), ("dpm++",), (25, 12)),
 )
 
 TEXT = f"""# How few steps will do
