@@ -18,7 +18,7 @@ from medsynth.nn.diffusion import Denoiser, Diffusion, guided, respaced
 from medsynth.nn.embeddings import LabelEmbedding
 from medsynth.nn.labelled import Labelled
 from medsynth.nn.noise import betas as betas_of
-from medsynth.sampling import TIMESTEPS, Prediction, Sampler, Sampling
+from medsynth.sampling import TIMESTEPS, NoiseSchedule, Prediction, Sampler, Sampling
 
 MEAN, DEVIATION = 0.7, 0.5  # of the clean distribution that is to be reached
 PREDICTIONS: tuple[Prediction, ...] = ("epsilon", "v", "x0")

@@ -3,6 +3,8 @@
 Letters as in Ho et al. 2020 and Nichol & Dhariwal 2021: x_0 clean, x_t noised, a_bar the product of 1 - beta.
     x_t = signal x_0 + noise epsilon,      signal = sqrt(a_bar_t), noise = sqrt(1 - a_bar_t)
     v   = signal epsilon - noise x_0                                           (Salimans & Ho 2022, appendix D)
+Latents have unit deviation, and there v, sign aside, is what a network behind the preconditioning of Karras et al. 2022
+(table 1, sigma = noise / signal, sigma_data = 1) is trained for: choosing v is choosing that.
 Rectified flow (Liu et al. 2023) goes in a straight line instead, and is told the way:
     x_t = (1 - s) x_0 + s epsilon,         flow = epsilon - x_0,      s = t / TIMESTEPS
 A network may answer with twice the channels: the second half then says where between its two bounds the logarithm of
