@@ -247,6 +247,18 @@ def test_min_snr_weighs_the_error_of_the_clean_image_alike(prediction: Predictio
         assert diffusion.loss(network, x_0, Chosen(t, noise)).item() == pytest.approx(0.01 * min(snr, 5.0), rel=1e-3)
 
 
+@given(t=st.integers(0, TIMESTEPS - 1), schedule=st.sampled_from(["linear", "cosine"]))
+def test_the_velocity_is_the_preconditioned_network_of_karras(t: int, schedule: NoiseSchedule) -> None:
+    """Karras et al. 2022, eq. 7 and table 1, for data of unit deviation: D = c_skip x + c_out F, with F = -v."""
+    diffusion = Diffusion("v", schedule, learns_variance=False)
+    x_t, answer = torch.randn(2, 1, 2, 3, 3, generator=torch.Generator().manual_seed(t), dtype=torch.float64)
+    signal, noise = diffusion.shares(torch.tensor(t))
+    sigma = noise / signal
+    c_skip, c_out = 1 / (sigma**2 + 1), sigma / (sigma**2 + 1).sqrt()
+    denoised = c_skip * (x_t / signal) + c_out * answer
+    torch.testing.assert_close(diffusion.clean(-answer, x_t, signal, noise), denoised)
+
+
 @pytest.mark.parametrize("t", [0, 1, 2, 40, 500, 999])
 @pytest.mark.parametrize("noise_schedule", ["linear", "cosine"])
 def test_the_bound_of_the_learned_variance_is_what_a_plain_computation_gives(t: int, noise_schedule: str) -> None:
