@@ -56,6 +56,6 @@ def load(folder: Path, device: str = "cpu") -> Any:
     facts = weights.facts(folder)
     config = kinds.config("generators", facts["config"]["kind"])(**facts["config"])
     bounds = tuple((low, high) for low, high in facts["bounds"]) if facts["bounds"] else None
-    code = Code(tuple(facts["code"]), bounds, facts["vocabulary"])
+    code = Code(tuple(facts["code"]), bounds, facts.get("vocabulary", 0))
     built = build(config, code=code, labels=facts["labels"])
     return weights.load_into(folder, built).to(device)
