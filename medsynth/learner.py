@@ -1,7 +1,10 @@
-"""A model while it learns: weights, their running mean, those kept so far, the optimiser; to a checkpoint and back."""
+"""Players while they learn: weights, their running mean, those kept so far, optimisers; to a checkpoint and back."""
 
-from collections.abc import Iterator
+import math
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,20 @@ import torch
 from torch import Tensor, nn
 
 from medsynth.artifacts import checkpoint
+from medsynth.distributed import World
+from medsynth.draws import Draws
+from medsynth.player import Player
 from medsynth.settings import Fitting
+from medsynth.shapes import Loss
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a process is given in one step."""
+
+    rows: Tensor  # which items
+    draws: Draws  # their random numbers
+    share: float  # of the step's loss: gradients are averaged over processes, this makes it the mean over the batch
 
 
 class Learner:
@@ -19,21 +35,22 @@ class Learner:
     kept: dict[str, Tensor]  # empty until there is something to keep
     facts: dict[str, Any]
 
-    def __init__(self, model: nn.Module, settings: Fitting, device: str) -> None:
-        self.model, self.decay, self.device = model.to(device), settings.ema, device
-        trainable = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(
-            trainable, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-        )
+    def __init__(self, players: Sequence[Player], settings: Fitting, device: str, world: World) -> None:
+        self.players, self.settings, self.device = players, settings, device
+        self.model = nn.ModuleDict({player.name: player.module for player in players}).to(device)
+        self.trainable = {p.name: [w for w in p.module.parameters() if w.requires_grad] for p in players}
+        self.optimizers = {p.name: _optimizer(self.trainable[p.name], p, settings) for p in players}
+        self.objectives = {player.name: _parallel(_Objective(player), world) for player in players}
         self.precision = precision(settings.precision, device)
-        self.scaler = torch.amp.GradScaler(device, enabled=self.precision == torch.float16)
-        self.first = _copied(model.state_dict())
+        self.first = _copied(self.model.state_dict())
         self.restart()
 
     def restart(self) -> None:
         """Be as before the first step."""
         self.model.load_state_dict(self.first)
-        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": {}})
+        for optimizer in self.optimizers.values():
+            optimizer.load_state_dict(optimizer.state_dict() | {"state": {}})
+        self.scaler = self._scaler()
         self.mean, self.kept = _copied(self.first), {}
         self.facts = {
             "step": 0, "seconds": 0.0, "rollbacks": 0, "looks": [], "kept_step": None, "stopped": False,
@@ -42,13 +59,45 @@ class Learner:
     @property
     def shown(self) -> dict[str, Tensor]:
         """The weights that others get to see: the running mean, or the last ones where no mean was asked for."""
-        return self.mean if self.decay else self.model.state_dict()
+        return self.mean if self.settings.ema else self.model.state_dict()
+
+    def play(self, player: Player, turn: Turn, learning_rate: float) -> Tensor | None:
+        """One optimiser step of one player: its loss. None, and the weights as they were, where it is not a number."""
+        with self._only(player):
+            optimizer, objective = self.optimizers[player.name], self.objectives[player.name]
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate
+            optimizer.zero_grad(set_to_none=True)
+            with torch.autocast(self.device, self.precision, enabled=self.precision != torch.float32):
+                value: Tensor = objective(turn.rows, turn.draws, self.facts["step"]) * turn.share
+            self.scaler.scale(value).backward()
+            self.scaler.unscale_(optimizer)
+            norm = nn.utils.clip_grad_norm_(player.module.parameters(), self.settings.clip_norm)
+            if not math.isfinite(norm) and self.scaler.get_scale() <= 1:  # fp16 first lowers its scale
+                return None
+            self.scaler.step(optimizer)
+        return value.detach()
+
+    @contextmanager
+    def _only(self, player: Player) -> Iterator[None]:
+        """The parameters of the other players are constants."""
+        others = [p for name, weights in self.trainable.items() if name != player.name for p in weights]
+        for parameter in others:
+            parameter.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for parameter in others:
+                parameter.requires_grad_(True)
+
+    def _scaler(self) -> torch.amp.GradScaler:
+        return torch.amp.GradScaler(self.device, enabled=self.precision == torch.float16)
 
     @torch.no_grad()
     def average(self) -> None:
         """Running mean of parameters and buffers, with a warm-up, so that the first weights do not count for long."""
         step = self.facts["step"]
-        decay = min(self.decay, (1 + step) / (10 + step))
+        decay = min(self.settings.ema, (1 + step) / (10 + step))
         live = self.model.state_dict()
         floating = [name for name, value in live.items() if value.is_floating_point()]
         torch._foreach_lerp_([self.mean[n] for n in floating], [live[n] for n in floating], 1 - decay)
@@ -82,8 +131,9 @@ class Learner:
         """Write a checkpoint."""
         parts = {"model": self.model.state_dict(), "mean": self.mean, "kept": self.kept}
         tensors = {f"{part}/{name}": value for part, values in parts.items() for name, value in values.items()}
-        for index, moments in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer/{index}/{name}": value for name, value in moments.items()}
+        for player, optimizer in self.optimizers.items():
+            for index, moments in optimizer.state_dict()["state"].items():
+                tensors |= {f"optimizer/{player}/{index}/{name}": value for name, value in moments.items()}
         checkpoint.save(folder, checkpoint.State(tensors, self.facts | {"scaler": self.scaler.state_dict()}))
 
     def load(self, folder: Path) -> bool:
@@ -97,12 +147,13 @@ class Learner:
             parts[part][rest] = value.to(self.device)
         self.model.load_state_dict(parts["model"])
         self.mean, self.kept = parts["mean"], parts["kept"]
-        moments: dict[int, dict[str, Tensor]] = {}
+        moments: dict[str, dict[int, dict[str, Tensor]]] = {player: {} for player in self.optimizers}
         for name, value in parts["optimizer"].items():
-            index, _, which = name.partition("/")
-            moments.setdefault(int(index), {})[which] = value
-        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": moments})
-        scaler = state.facts.pop("scaler")
+            player, index, which = name.split("/")
+            moments[player].setdefault(int(index), {})[which] = value
+        for player, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(optimizer.state_dict() | {"state": moments[player]})
+        self.scaler, scaler = self._scaler(), state.facts.pop("scaler")
         if self.scaler.is_enabled():
             self.scaler.load_state_dict(scaler)
         self.facts |= state.facts
@@ -114,6 +165,35 @@ def precision(asked: str, device: str) -> torch.dtype:
     if asked == "auto":
         return torch.bfloat16 if device == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[asked]
+
+
+class _Objective(nn.Module):
+    """A player's loss as a module's forward, which is what DistributedDataParallel wraps."""
+
+    def __init__(self, player: Player) -> None:
+        super().__init__()
+        self.module, self.loss = player.module, player.loss
+
+    def forward(self, rows: Tensor, draws: Draws, step: int) -> Loss:
+        return self.loss(rows, draws, step)
+
+
+def _parallel(objective: nn.Module, world: World) -> nn.Module:
+    if world.size == 1:
+        return objective
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch is about to rename the argument
+        return nn.parallel.DistributedDataParallel(objective, broadcast_buffers=False)
+
+
+def _optimizer(trainable: Sequence[nn.Parameter], player: Player, settings: Fitting) -> torch.optim.AdamW:
+    """AdamW. Biases, gains and other vectors are spared the decay: to be small is not what they are for."""
+    rates = {"lr": player.learning_rate or settings.learning_rate, "betas": player.betas or settings.betas}
+    groups = [
+        {"params": [p for p in trainable if p.ndim >= 2], "weight_decay": settings.weight_decay},
+        {"params": [p for p in trainable if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([group for group in groups if group["params"]], **rates, fused=True)
 
 
 def _copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

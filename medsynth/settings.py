@@ -15,6 +15,7 @@ COSMETIC = frozenset({"log_every", "preview_every", "checkpoint_seconds"})
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Below1 = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Fitting(BaseModel):
@@ -32,12 +33,14 @@ class Fitting(BaseModel):
     """Images in one optimiser step, over all processes together."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
     """Step size of AdamW after the warm-up."""
+    betas: tuple[Below1, Below1] = (0.9, 0.999)
+    """How slowly AdamW's running means of the gradient and of its square forget."""
     warmup_steps: Annotated[int, Field(ge=0)] = 100
     """Steps over which the learning rate rises from zero."""
     schedule: Literal["constant", "cosine"] = "constant"
     """What the learning rate does after the warm-up: stay, or fall to zero along a cosine."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    """Decoupled weight decay of AdamW."""
+    """Decoupled weight decay of AdamW; tensors of one dimension, biases and gains, are spared it."""
     clip_norm: Annotated[float, Field(gt=0)] = 1.0
     """Gradients are scaled down to this norm when they exceed it."""
     ema: Share = 0.9999

@@ -6,8 +6,8 @@ attempt was killed. So a resumed training is the training that was never stopped
 
 import math
 import time
-import warnings
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,16 @@ from medsynth.distributed import World
 from medsynth.draws import Draws, step_draws
 from medsynth.errors import BadUsage, MedsynthError
 from medsynth.interrupt import Interrupted
-from medsynth.learner import Learner
+from medsynth.learner import Learner, Turn
 from medsynth.order import batch_rows
+from medsynth.player import Player
 from medsynth.settings import Fitting
 from medsynth.shapes import Loss
 
 MAX_ROLLBACKS = 3
 
 LossOf = Callable[[Tensor, Draws], Loss]
+Played = LossOf | Sequence[Player]
 Look = dict[str, float]  # the numbers that a look at the weights gives, and the step
 
 
@@ -84,12 +86,14 @@ class Fitted:
 
 
 def fit(
-    model: nn.Module, loss: LossOf, *, items: int, settings: Fitting, place: Place, hooks: Hooks | None = None
+    model: nn.Module, loss: Played, *, items: int, settings: Fitting, place: Place, hooks: Hooks | None = None
 ) -> Fitted:
     """Minimise `loss(rows, draws)` over `items` items; leave the running mean of the weights in `model`.
 
-    `rows` are the indices of the items that this process works on in this step, `draws` their random numbers. With
-    `hooks.look` the weights that `hooks.judge` kept last are left instead. Raises BadUsage for a batch that is smaller
+    `rows` are the indices of the items that this process works on in this step, `draws` their random numbers. Where
+    several learn from each other, `loss` is the players, in the order in which they play within a step; the running
+    mean is left in all of them, and the hooks are shown `model`. With `hooks.look` the weights that `hooks.judge` kept
+    last are left instead. Raises BadUsage for a batch that is smaller
     than the number of processes, MedsynthError when the loss keeps being not a number, and Interrupted, after saving,
     when a signal asked to stop.
     """
@@ -101,7 +105,7 @@ def fit(
     return _Run(model, loss, items, settings, place, hooks or Hooks()).to_the_end()
 
 
-def foretell(model: nn.Module, loss: LossOf, *, items: int, settings: Fitting, place: Place) -> dict[str, Any]:
+def foretell(model: nn.Module, loss: Played, *, items: int, settings: Fitting, place: Place) -> dict[str, Any]:
     """What a training would take, from three steps on a copy that is thrown away. Writes nothing."""
     run = _Run(model, loss, items, settings, place, Hooks())
     run.step()  # the first one is slower than the others will be
@@ -109,7 +113,7 @@ def foretell(model: nn.Module, loss: LossOf, *, items: int, settings: Fitting, p
     for _ in range(2):
         run.step()
     seconds = (time.monotonic() - started) / 2
-    parameters, steps = sum(p.numel() for p in model.parameters()), settings.steps_over(items)
+    parameters, steps = sum(p.numel() for p in run.learner.model.parameters()), settings.steps_over(items)
     return {
         "images": items,
         "parameters": parameters,
@@ -125,15 +129,15 @@ class _Run:
     """One training: a learner, and what it learns from."""
 
     def __init__(
-        self, model: nn.Module, loss: LossOf, items: int, settings: Fitting, place: Place, hooks: Hooks
+        self, model: nn.Module, loss: Played, items: int, settings: Fitting, place: Place, hooks: Hooks
     ) -> None:
-        self.items, self.settings, self.place, self.hooks = items, settings, place, hooks
-        self.learner = Learner(model, settings, place.device)
-        self.objective = _parallel(_Objective(model, loss), place)
-        self.losses: list[Tensor] = []  # since the last line of the log
+        self.model, self.items, self.settings, self.place, self.hooks = model, items, settings, place, hooks
+        players = [_alone(model, loss)] if callable(loss) else loss
+        self.learner = Learner(players, settings, place.device, place.world)
+        self.losses: defaultdict[str, list[Tensor]] = defaultdict(list)  # of each player since the last line of the log
         self.progress = 0.0  # from 0 to 1, the same in every process
-        self.learning_rate = 0.0  # of the last step
-        model.train()
+        self.learning_rate = 0.0  # of the first player's last step
+        self.learner.model.train()
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -169,35 +173,31 @@ class _Run:
         )  # fmt: skip
 
     def step(self) -> bool:
-        """One optimiser step. False when it led to something that is not a number."""
+        """One optimiser step of every player. False when one led to something that is not a number."""
         learner, world, batch_size = self.learner, self.place.world, self.settings.batch_size
         step, attempt, mine = self.facts["step"], self.facts["rollbacks"], world.share(batch_size)
         rows = batch_rows(self.place.seed, self.items, step * batch_size, batch_size)[mine.start : mine.stop]
         seed = seeds.derive(self.place.seed, "step", step, attempt)
-        draws = step_draws(seed, batch_size, first=mine.start, rows=len(mine))
-        self.learning_rate = self._learning_rate()
-        for group in learner.optimizer.param_groups:
-            group["lr"] = self.learning_rate
-        learner.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(self.place.device, learner.precision, enabled=learner.precision != torch.float32):
-            # Gradients are averaged over processes; the factor makes that the mean over the global batch.
-            value = self.objective(rows, draws) * (len(mine) * world.size / batch_size)
-        learner.scaler.scale(value).backward()
-        learner.scaler.unscale_(learner.optimizer)
-        norm = nn.utils.clip_grad_norm_(learner.model.parameters(), self.settings.clip_norm)
-        if not math.isfinite(norm) and learner.scaler.get_scale() <= 1:  # fp16 first lowers its scale
-            return False
-        learner.scaler.step(learner.optimizer)
+        self.learning_rate = self._learning_rate(learner.players[0])
+        for player in learner.players:
+            if step < player.start:
+                continue
+            draws = step_draws(seed, batch_size, first=mine.start, rows=len(mine))
+            turn = Turn(rows, draws, len(mine) * world.size / batch_size)
+            value = learner.play(player, turn, self._learning_rate(player))
+            if value is None:
+                return False
+            self.losses[player.name].append(value)
         learner.scaler.update()
-        self.losses.append(value.detach())
         learner.average()
         self.facts["step"] = step + 1
         return True
 
-    def _learning_rate(self) -> float:
-        warmup = min(1.0, (self.facts["step"] + 1) / max(1, self.settings.warmup_steps))
+    def _learning_rate(self, player: Player) -> float:
+        full = player.learning_rate or self.settings.learning_rate
+        warmup = min(1.0, (self.facts["step"] - player.start + 1) / max(1, self.settings.warmup_steps))
         fall = 0.5 * (1 + math.cos(math.pi * min(1.0, self.progress))) if self.settings.schedule == "cosine" else 1.0
-        return self.settings.learning_rate * warmup * fall * 0.5 ** self.facts["rollbacks"]
+        return full * warmup * fall * 0.5 ** self.facts["rollbacks"]
 
     def _progress(self) -> float:
         if self.settings.minutes is None:
@@ -220,20 +220,25 @@ class _Run:
         last = self._is_over()
         if self.hooks.preview and self.settings.preview_every and (step % self.settings.preview_every == 0 or last):
             with self.learner.averaged():
-                self.hooks.preview(self.learner.model, step)
+                self.hooks.preview(self.model, step)
         if step % self.settings.log_every == 0 or last or entry:
-            mean = torch.stack(self.losses).mean().item() if self.losses else math.nan
-            self.losses.clear()
             entry |= {"step": step, "seconds": round(self.facts["seconds"], 2), "learning_rate": self.learning_rate}
-            entry |= {"loss": mean}
+            entry |= self._mean_losses()
             log.append(self.place.folder, {key: value for key, value in entry.items() if math.isfinite(value)})
+
+    def _mean_losses(self) -> dict[str, float]:
+        """Since they were asked for last: the first player's as "loss", the others' under their names."""
+        found = {name: torch.stack(seen).mean().item() for name, seen in self.losses.items()}
+        self.losses.clear()
+        first = self.learner.players[0].name
+        return {"loss" if name == first else f"{name}_loss": mean for name, mean in found.items()}
 
     def _judged(self, look: Callable[[nn.Module], Look]) -> Look:
         """What a look found, after its verdict. The first process looks for all, so that all come to the same."""
         found: Look = {}
         if self.place.world.is_first:
             with self.learner.averaged():
-                found = look(self.learner.model)
+                found = look(self.model)
         found = self.place.world.agree(found | {"step": self.facts["step"]})
         self.facts["looks"] = [*self.facts["looks"], found]
         verdict = self.hooks.judge(self.facts["looks"])
@@ -272,20 +277,5 @@ class _Run:
             log.append(self.place.folder, {"step": self.facts["step"], "event": "went back: the loss was not a number"})
 
 
-class _Objective(nn.Module):
-    """The loss as a module's forward, which is what DistributedDataParallel wraps."""
-
-    def __init__(self, model: nn.Module, loss: LossOf) -> None:
-        super().__init__()
-        self.model, self.loss = model, loss
-
-    def forward(self, rows: Tensor, draws: Draws) -> Loss:
-        return self.loss(rows, draws)
-
-
-def _parallel(objective: nn.Module, place: Place) -> nn.Module:
-    if place.world.size == 1:
-        return objective
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # torch is about to rename the argument
-        return nn.parallel.DistributedDataParallel(objective, broadcast_buffers=False)
+def _alone(model: nn.Module, loss: LossOf) -> Player:
+    return Player("model", model, lambda rows, draws, _step: loss(rows, draws))

@@ -36,7 +36,7 @@ FLOORS = (
     {"arms"},
     {"kinds", "presets", "rundir", "locks", "cost"},
     {"artifacts"},
-    {"errors", "shapes", "seeds", "draws", "settings", "distributed", "interrupt"},
+    {"errors", "shapes", "seeds", "draws", "player", "settings", "distributed", "interrupt"},
     {"sampling"},
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
@@ -46,7 +46,7 @@ ALLOWED = {
     "torch": (
         "stages/*", "generators/*/*", "codecs/*/*", "codecs/scale.py", "nn/*", "data/augment.py", "data/images.py",
         "data/loading.py", "training.py", "watch.py", "learner.py", "order.py", "classifier.py", "shapes.py",
-        "draws.py", "*cost.py", "artifacts/weights.py", "artifacts/checkpoint.py", "*command.py", "*pipeline.py",
+        "draws.py", "player.py", "*cost.py", "artifacts/weights.py", "artifacts/checkpoint.py", "*command.py", "*pipeline.py",
         "*distributed.py",
     ),
     "diffusers": ("*codecs/kl/model.py", "*nn/diffusion.py", "*nn/unet.py"),
