@@ -85,6 +85,7 @@ def carry_out(
     text = recipes.dump(recipe)
     first = distributed.world().is_first
     if first and stage != "ingest" and text != run.recipe_text():
+        _say_of_another_codec(recipes.parse(run.recipe_text()).codec.kind, recipe.codec.kind)
         run.save_recipe(text)
     with console.progress(common.quiet or not first) as progress:
         say = (lambda _sentence: None) if common.quiet or not first else console.say
@@ -93,6 +94,15 @@ def carry_out(
     if first and stage == "ingest":
         run.save_recipe(text)
     return outcomes
+
+
+def _say_of_another_codec(before: str, now: str) -> None:
+    """A run has one codec of its own: naming another one on the way changes what its generators learn from."""
+    if before != now:
+        console.note(
+            f"{now} is the run's own codec from now on, {before} was: generators that name none learn its latents. "
+            f"--set codec.kind={before} goes back."
+        )
 
 
 def run_chain(common: Common, recipe_name: str | None, preset: str | None, models: list[str]) -> None:

@@ -30,6 +30,11 @@ class Ended:
         """All of stdout as one JSON value."""
         return json.loads(self.out)
 
+    @property
+    def hint(self) -> str:
+        """What an error says to type next."""
+        return self.err.partition("  try: ")[2].strip()
+
     def states(self) -> dict[str, str]:
         """Of a command with --json: what became of each artifact, by its folder in the run."""
         run = Path(self.json["run"])

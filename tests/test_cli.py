@@ -1,21 +1,17 @@
-"""The command line: the user's own pipeline, what goes to stdout, how it ends, and which run it is about."""
+"""The command line: the user's own pipeline, which run a command is about, and what it keeps."""
 
-import json
 import os
 import shlex
 import shutil
-import signal
-import time
 from pathlib import Path
 
 import pytest
 from conftest import LABELS, TINY, copied, ingest
-from shell import Ended, contents, done, ended, medsynth, start
+from shell import contents, done, medsynth
 
-import medsynth as package
 from medsynth import kinds
 from medsynth import recipe as recipes
-from medsynth.artifacts import checkpoint, cohort, files, log
+from medsynth.artifacts import cohort
 from medsynth.rundir import RunDirectory
 
 
@@ -23,10 +19,6 @@ from medsynth.rundir import RunDirectory
 def five(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     """A run of five folds that holds small images and nothing else, and whose recipe asks for one arm."""
     return ingest(drawn, tmp_path_factory.mktemp("five") / "run", folds=5, size=16, arms=["real+geca"])
-
-
-def hint_of(found: Ended) -> str:
-    return found.err.partition("  try: ")[2].strip()
 
 
 # The user's own pipeline
@@ -47,326 +39,6 @@ def test_the_pipeline_works_word_for_word_inside_a_run_directory(five: RunDirect
     for fold in range(5):
         summary = five.artifact("expand", fold, "geca").record()["summary"]
         assert summary["synthetic"] == 5 * summary["real"]
-
-
-# stdout and stderr
-
-COMMANDS: dict[str, tuple[object, ...]] = {
-    "ingest": ("ingest",),
-    "train-codec": ("train-codec", "--fold", 0),
-    "encode": ("encode", "--fold", 0),
-    "train-generator": ("train-generator", "--fold", 0),
-    "expand": ("expand", "--fold", 0),
-    "classify": ("classify", "--fold", 0, "--arms", "synthetic-only"),
-    "report": ("report",),
-    "run": ("run", "--fold", 0, "--set", "classify.arms=['synthetic-only']"),
-}
-every_command = pytest.mark.parametrize("words", COMMANDS.values(), ids=COMMANDS)
-
-
-@pytest.fixture(scope="module")
-def classified(finished: RunDirectory, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
-    """With an arm of fold 0, too. To be read only."""
-    run = copied(finished, tmp_path_factory.mktemp("classified") / "run")
-    done(*COMMANDS["classify"], "--run", run.root)
-    return run
-
-
-@every_command
-def test_json_is_one_object_on_stdout_and_nothing_else(
-    classified: RunDirectory, tmp_path: Path, words: tuple[object, ...]
-) -> None:
-    run = copied(classified, tmp_path / "run")
-    found = done(*words, "--json", "--run", run.root)
-    assert found.json["run"] == str(run.root)
-    for result in found.json["results"]:
-        assert result.keys() == {"stage", "fold", "kind", "state", "folder", "summary", "notes"}
-        assert result["state"] in ("done", "up to date")
-        assert (Path(result["folder"]) / "stage.json").is_file()
-    assert "{" not in found.err
-
-
-def test_status_and_new_answer_in_json_too(finished: RunDirectory, tmp_path: Path) -> None:
-    assert done("status", "--json", "--run", finished.root).json.keys() == {"run", "stages"}
-    assert done("new", tmp_path / "new", "--json").json["next"] == f"medsynth ingest SOURCE --run {tmp_path / 'new'}"
-
-
-@pytest.mark.parametrize(
-    ("words", "code"),
-    [
-        (("expand", "--factor", "none"), 2),
-        (("expand", "--no-such-option"), 2),
-        (("no-such-command",), 2),
-        (("expand", "--set", "expand.facter=2"), 2),
-        (("expand", "--fold", 9), 4),
-        (("classify", "--folds", 3), 4),
-        (("classify",), 5),
-        (("classify", "--weights", "/nowhere.safetensors", "--arms", "real"), 6),
-    ],
-    ids=str,
-)
-def test_json_is_one_object_for_errors_too(ingested: RunDirectory, words: tuple[object, ...], code: int) -> None:
-    found = medsynth(*words, "--json", at=ingested.root)
-    assert found.code == code
-    assert found.json.keys() == {"error", "hint", "exit_code"}
-    assert found.json["exit_code"] == code
-    assert found.json["error"] in found.err
-
-
-def test_results_go_to_stdout_and_everything_else_to_stderr(ingested: RunDirectory) -> None:
-    found = done("train-generator", "--fold", 0, "--run", ingested.root)
-    assert [line.partition(":")[0] for line in found.out.splitlines()] == [
-        "codec kl, fold 0", "encode kl, fold 0", "generator geca, fold 0",
-    ]  # fmt: skip
-    assert "which is missing: it is made first" in found.err
-    assert found.err.splitlines()[-1] == f"next: medsynth expand --run {ingested.root}"
-
-
-def test_quiet_leaves_results_and_errors(ingested: RunDirectory) -> None:
-    found = done("train-generator", "--fold", 0, "--quiet", "--run", ingested.root)
-    assert len(found.out.splitlines()) == 3
-    assert found.err == ""
-    assert medsynth("expand", "--fold", 9, "--quiet", "--run", ingested.root).err.startswith(
-        "error: there is no fold 9"
-    )
-
-
-def test_verbose_says_where_things_are(finished: RunDirectory) -> None:
-    found = done("encode", "--fold", 0, "--verbose", "--run", finished.root)
-    assert str(finished.artifact("encode", 0, "kl").folder) in found.err
-    assert finished.artifact("encode", 0, "kl").made in found.err
-
-
-# Dry runs
-
-
-@every_command
-def test_a_dry_run_writes_nothing(classified: RunDirectory, tmp_path: Path, words: tuple[object, ...]) -> None:
-    run = copied(classified, tmp_path / "run")
-    before = contents(tmp_path)
-    changes = ("generator.steps=50", "codec.steps=60", "expand.factor=7", "classify.steps=70", "seed=3")
-    sets = [word for change in changes for word in ("--set", change)]
-    found = done(*words, *sets, "--dry-run", "--json", "--run", run.root)
-    assert found.json.keys() == {"run", "dry_run"}
-    assert found.json["dry_run"]
-    assert contents(tmp_path) == before
-    shown = done(*words, "--dry-run", "--run", run.root)
-    assert "a dry run: nothing was written" in shown.err
-    assert contents(tmp_path) == before
-
-
-def test_a_dry_run_gives_counts_time_and_room(classified: RunDirectory) -> None:
-    def foretold(*words: object) -> dict[str, object]:
-        (entry,) = done(*words, "--dry-run", "--json", "--run", classified.root).json["dry_run"]
-        return entry
-
-    training = cohort.load(classified.artifact("ingest").folder).training(0)
-    found = foretold("train-codec", "--fold", 0, "--steps", 50)
-    assert (found["name"], found["state"]) == ("codec kl, fold 0", "stale")
-    assert (found["steps"], found["images"]) == (50, len(training.samples))
-    assert found.keys() >= {"minutes", "megabytes", "parameters", "seconds_per_step"}
-    found = foretold("train-generator", "--fold", 0, "--steps", 60)
-    assert (found["steps"], found["images"]) == (60, len(training.samples))
-    assert found.keys() >= {"minutes", "megabytes", "parameters", "seconds_per_step"}
-    found = foretold("expand", "--fold", 0, "--factor", 7)
-    assert (found["synthetic"], found["real"]) == (7 * len(training.samples), len(training.samples))
-    assert found.keys() >= {"minutes", "megabytes"}
-    found = foretold("classify", "--fold", 0, "--steps", 70, "--arms", "synthetic-only")
-    assert (found["steps"], found["images"]) == (70, 2 * len(training.samples))
-    assert found.keys() >= {"minutes", "megabytes"}
-    found = foretold("expand", "--fold", 0)
-    assert (found["state"], len(found)) == ("done", 2)  # nothing would be done: nothing is foretold
-
-
-def test_a_dry_run_of_what_is_not_there_yet_makes_nothing(drawn: Path, tmp_path: Path) -> None:
-    (tmp_path / "here").mkdir()
-    (tmp_path / "mine.toml").write_text(f"[ingest]\nsource = '{drawn}'\nlabels = {LABELS.split(',')}\nfolds = 2\n")
-    for words in (
-        ("ingest", drawn, "--labels", LABELS, "--run", "new"), ("new", "new"), ("demo",), ("demo", "--run", "new"),
-        ("run", tmp_path / "mine.toml", "--run", "new"),
-    ):  # fmt: skip
-        done(*words, "--dry-run", at=tmp_path / "here")
-        assert not list((tmp_path / "here").iterdir())
-
-
-def test_a_dry_run_of_reading_images_counts_them(drawn: Path, tmp_path: Path) -> None:
-    words = ("ingest", drawn, "--labels", LABELS, "--run", tmp_path / "new", "--dry-run", "--json")
-    (found,) = done(*words).json["dry_run"]
-    assert (found["images"], found["patients"], found["state"]) == (59, 12, "missing")
-    assert found["megabytes"] > 0
-
-
-# How it ends
-
-
-def test_what_is_up_to_date_ends_well(finished: RunDirectory) -> None:
-    found = done("expand", "--run", finished.root)
-    assert found.out.count("up to date") == 2
-
-
-@pytest.mark.parametrize(
-    ("words", "code", "message"),
-    [
-        (("expand", "--set", "expand.facter=2"), 2, "[expand] has no setting 'facter'"),
-        (("expand", "--set", "factor"), 2, "--set factor is not section.key=value"),
-        (("expand", "--device", "tpu"), 2, "--device tpu is not known"),
-        (("expand", "--model", "gecca"), 2, "there is no generator 'gecca'"),
-        (("train-codec", "--codec", "vae"), 2, "there is no codec 'vae'"),
-        (("train-codec", "--steps", 3, "--minutes", 1), 2, "contradict each other"),
-        (("expand", "--fold", 2), 4, "there is no fold 2: the run has the folds 0 to 1"),
-        (("expand", "--fold", -1), 4, "there is no fold -1"),
-        (("classify", "--folds", 5), 4, "the run has 2 folds, not 5"),
-        (("ingest", "--folds", 5), 4, "dealt to 2 folds, not 5"),
-        (("train-codec", "--set", "ingest.folds=5"), 4, "dealt to 2 folds, not 5"),
-        (("classify", "--arms", "reel"), 2, "there is no arm 'reel'"),
-        (("classify", "--arms", "real+../../../x"), 2, "there is no generator '../../../x'"),
-        (("classify", "--arms", "real", "--weights", "/nowhere"), 6, "there are no weights at /nowhere"),
-        (("train-codec", "--weights", "/nowhere"), 6, "/nowhere holds no autoencoder"),
-        (("expand",), 5, "expand needs codec kl, fold 0, which is missing"),
-        (("classify",), 5, "fold 0 has no synthetic images"),
-        (("status", "--set", "expand.facter=1"), 2, "[expand] has no setting 'facter'"),
-    ],
-    ids=str,
-)  # fmt: skip
-def test_a_bad_ending_has_its_exit_code_its_reason_and_a_way_on(
-    ingested: RunDirectory, words: tuple[object, ...], code: int, message: str
-) -> None:
-    before = contents(ingested.root)
-    found = medsynth(*words, "--run", ingested.root)
-    assert (found.code, found.out) == (code, "")
-    assert found.err.startswith("error: ")
-    assert message in found.err
-    assert hint_of(found)
-    assert "Traceback" not in found.err
-    after = contents(ingested.root)
-    after.pop("recipe.toml"), before.pop("recipe.toml")
-    assert {name: digest for name, digest in after.items() if digest != "folder" and ".lock" not in name} == {
-        name: digest for name, digest in before.items() if digest != "folder" and ".lock" not in name
-    }
-
-
-def test_a_source_that_is_not_there_makes_no_run(drawn: Path, tmp_path: Path) -> None:
-    found = medsynth("ingest", drawn.with_name("lables.csv"), "--run", tmp_path / "run")
-    assert found.code == 3
-    assert hint_of(found) == f"did you mean {drawn}?"
-    assert not (tmp_path / "run" / "recipe.toml").exists()
-
-
-def test_the_images_of_another_source_are_refused(ingested: RunDirectory, drawn: Path, tmp_path: Path) -> None:
-    shutil.copytree(drawn.parent, tmp_path / "other")
-    found = medsynth("ingest", tmp_path / "other" / "labels.csv", "--run", ingested.root)
-    assert found.code == 4
-    assert f"holds the images of {drawn}, not of {tmp_path / 'other' / 'labels.csv'}" in found.err
-    assert recipes.parse(ingested.recipe_text()).ingest.source == str(drawn)
-
-
-@pytest.mark.parametrize("words", [("--help",), ("--version",), ("expand", "--help")], ids=str)
-def test_help_and_version_end_well(words: tuple[str, ...]) -> None:
-    found = done(*words)
-    assert found.out
-    assert found.err == ""
-    assert words != ("--version",) or found.out == f"{package.__version__}\n"
-
-
-@pytest.mark.parametrize(
-    "words", [("expand", "--threads", 0), ("expand", "--factor"), ("expandd",), ("expand", "extra")], ids=str
-)
-def test_words_that_are_not_understood_end_with_2_and_no_traceback(words: tuple[object, ...]) -> None:
-    found = medsynth(*words)
-    assert (found.code, found.out) == (2, "")
-    assert "Traceback" not in found.err
-
-
-def test_a_run_below_a_file_cannot_be_written_and_that_is_said(drawn: Path, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("a file")
-    found = medsynth("ingest", drawn, "--labels", LABELS, "--run", tmp_path / "file" / "run")
-    assert found.code == 1
-    assert found.err.startswith(f"error: {tmp_path / 'file'}")
-    assert "Not a directory" in found.err
-    assert (tmp_path / "file").read_text() == "a file"
-
-
-LITTLE_ROOM = """
-import resource, runpy, sys
-resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
-sys.argv = ["medsynth", *sys.argv[3:]]
-runpy.run_module("medsynth", run_name="__main__")
-"""
-
-
-def test_a_disk_without_room_is_said_and_nothing_is_lost(expanded: RunDirectory) -> None:
-    before = contents(expanded.root)
-    words = ("train-generator", "--fold", 0, "--steps", 3, "--run", expanded.root)
-    found = ended(start(*words, launcher=("-c", LITTLE_ROOM)))
-    assert found.code == 1
-    assert "File too large" in found.err
-    assert "then the same command" in found.err
-    assert "Traceback" not in found.err
-    after = contents(expanded.root)
-    assert {name: after[name] for name in before if name != "recipe.toml"} == {
-        name: digest for name, digest in before.items() if name != "recipe.toml"
-    }
-    assert done(*words).out.startswith("generator geca, fold 0: done")
-
-
-def test_what_nobody_expected_is_kept_in_a_file_and_not_shown(expanded: RunDirectory) -> None:
-    folder = expanded.artifact("codec", 0, "kl").folder
-    (folder / "facts.json").write_text('{"Mrs Example": 1950}')
-    record = json.loads((folder / "stage.json").read_text())
-    record["outputs"]["facts.json"] = files.sha256(folder / "facts.json")  # as if it had always been so
-    (folder / "stage.json").write_text(json.dumps(record))
-    found = medsynth("expand", "--fold", 0, "--force", "--run", expanded.root)
-    assert found.code == 1
-    assert "error: unexpected: KeyError\n" in found.err
-    assert "Traceback" not in found.err
-    assert "Mrs Example" not in found.err
-    diary = Path(next(word for word in found.err.split() if word.strip(";").endswith(".log")).strip(";"))
-    assert "Traceback" in diary.read_text()
-    assert diary.stat().st_mode & 0o077 == 0  # for this user's eyes only
-    diary.unlink()
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_a_training_with_its_code_and_keeps_what_was_done(
-    expanded: RunDirectory, number: int, code: int
-) -> None:
-    words = ("train-generator", "--fold", 0, "--steps", 2000, "--json", "--run", expanded.root)
-    process = start(*words)
-    folder = expanded.root / "fold-0" / "generator"
-    deadline = time.monotonic() + 120
-    while process.poll() is None and not [path for path in folder.rglob(log.LOG) if path.parent.name.startswith(".")]:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    process.send_signal(number)
-    found = ended(process)
-    assert found.code == code
-    assert found.json["exit_code"] == code
-    assert "error: stopped\n  try: the same command: what was done is kept" in found.err
-    assert "Traceback" not in found.err
-    (scratch,) = [path for path in folder.iterdir() if path.name.startswith(".geca-")]
-    steps = [entry["step"] for entry in log.load(scratch)]
-    assert expanded.artifact("generator", 0, "geca").record()["settings"]["steps"] == 2  # the old one is still there
-    state = checkpoint.load(scratch)
-    assert state is not None
-    assert state.facts["step"] >= steps[-1] > 0  # test_training: from there it goes on to the bit
-
-
-EARLY = """
-import builtins, os, signal, sys
-from medsynth.__main__ import main
-real = builtins.__import__
-def importing(name, *words, **more):
-    if name == "medsynth.cli":
-        os.kill(os.getpid(), signal.SIGINT)
-    return real(name, *words, **more)
-builtins.__import__ = importing
-main()
-"""
-
-
-def test_a_signal_while_the_program_starts_ends_it_without_a_word() -> None:
-    found = ended(start("status", launcher=("-c", EARLY)))
-    assert (found.code, found.out, found.err) == (-signal.SIGINT, "", "")
 
 
 # Which run
@@ -404,10 +76,10 @@ def test_no_run_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_hints_can_be_typed_as_they_are(ingested: RunDirectory) -> None:
     inside, outside = medsynth("expand", at=ingested.root), medsynth("expand", "--run", ingested.root)
-    assert hint_of(inside) == "medsynth train-codec --codec kl --fold 0"
-    assert hint_of(outside) == f"medsynth train-codec --codec kl --fold 0 --run {ingested.root}"
+    assert inside.hint == "medsynth train-codec --codec kl --fold 0"
+    assert outside.hint == f"medsynth train-codec --codec kl --fold 0 --run {ingested.root}"
     moved = copied(ingested, ingested.root.with_name("a run"))
-    hint = hint_of(medsynth("expand", "--run", moved.root))
+    hint = medsynth("expand", "--run", moved.root).hint
     assert shlex.split(hint)[-1] == str(moved.root)
     done(*shlex.split(hint)[1:])
 
@@ -424,7 +96,7 @@ def test_new_makes_a_run_from_a_recipe(tmp_path: Path) -> None:
     assert found.code == 4
     assert "already holds a run" in found.err
     found = medsynth("new", "other", "--recipe", "eyepaks", at=tmp_path)
-    assert (found.code, hint_of(found)) == (2, "did you mean eyepacs?")
+    assert (found.code, found.hint) == (2, "did you mean eyepacs?")
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
@@ -439,7 +111,7 @@ def test_a_run_keeps_its_preset_and_says_how_another_is_begun(ingested: RunDirec
         assert refused.code == 4
         assert "was begun with the preset recommended, not parity" in refused.err
     assert contents(ingested.root) == before
-    done(*shlex.split(hint_of(refused))[1:])
+    done(*shlex.split(refused.hint)[1:])
     other = RunDirectory(Path(f"{ingested.root}-parity"))
     held = recipes.parse(other.recipe_text())
     assert (held.preset, held.ingest.image_size, held.ingest.folds) == ("parity", 256, 2)
@@ -452,10 +124,10 @@ def test_new_takes_the_preset_that_is_typed(tmp_path: Path) -> None:
     assert held == recipes.load(recipes.locate("retinamnist"), ["preset=parity"])
     done("new", "plain", "--preset", "parity", at=tmp_path)
     refused = medsynth("encode", "--set", "preset=recommended", "--run", tmp_path / "plain")
-    assert hint_of(refused).startswith("medsynth new ")
-    done(*shlex.split(hint_of(refused))[1:])
+    assert refused.hint.startswith("medsynth new ")
+    done(*shlex.split(refused.hint)[1:])
     found = medsynth("new", "other", "--preset", "partiy", at=tmp_path)
-    assert (found.code, hint_of(found)) == (2, "did you mean parity?")
+    assert (found.code, found.hint) == (2, "did you mean parity?")
 
 
 def test_a_new_run_reads_its_images_with_the_settings_it_was_made_with(drawn: Path, tmp_path: Path) -> None:
@@ -517,6 +189,13 @@ def test_a_flag_is_kept_for_the_commands_after_it(expanded: RunDirectory) -> Non
     assert done("expand", "--fold", 0, "--json", "--run", expanded.root).states() == {
         "fold-0/expand/geca": "up to date"
     }
+
+
+def test_another_codec_of_the_run_is_said_once(ingested: RunDirectory) -> None:
+    words = ("train-codec", "--codec", "identity", "--fold", 0, "--run", ingested.root)
+    first, again = done(*words), done(*words)
+    assert "identity is the run's own codec from now on, kl was" in " ".join(first.err.split())
+    assert "own codec" not in again.err
 
 
 def test_how_guidance_works_is_typed_word_by_word(ingested: RunDirectory) -> None:
