@@ -6,7 +6,7 @@ from typing import Annotated, get_args
 
 import typer
 
-from medsynth import __version__, command, console, plan, sampling
+from medsynth import __version__, command, console, plan, sampling, sections
 from medsynth import recipe as recipes
 from medsynth.command import Common, bring_up_to_date, changed, show
 from medsynth.errors import BadUsage, Refused
@@ -74,9 +74,16 @@ def ingest(
     mask: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column with the path of a lesion mask.")] = None,
     label: Annotated[str | None, typer.Option(metavar="COLUMN", help="One class an image.")] = None,
     labels: Annotated[str | None, typer.Option(metavar="A,B,C", help="Several 0/1 labels an image.")] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(metavar="A=0,B=2+3", help="Classes of values of the class column; others are left out."),
+    ] = None,
     image_size: Annotated[int | None, typer.Option(help="Pixels a side.")] = None,
     folds: Annotated[int | None, typer.Option(help="Folds that patients are dealt to.")] = None,
-    crop: Annotated[str | None, typer.Option(help="centre or pad.")] = None,
+    split: Annotated[
+        str | None, typer.Option(metavar="A,B,C", help="One fold: shares that train, select and are tested.")
+    ] = None,
+    crop: Annotated[str | None, typer.Option(help=f"{listed(get_args(sections.Crop), 'or')}.")] = None,
     modality: Annotated[
         str | None, typer.Option(help="fundus, oct, dermoscopy or other: of a fundus mirror images are used, too.")
     ] = None,
@@ -93,7 +100,7 @@ def ingest(
     run = RunDirectory.named(common.run) or common.directory()
     flags = {
         "source": str(source.resolve()) if source else None, "image": image, "patient": patient, "eye": eye,
-        "mask": mask, "label": label, "labels": _names(labels),
+        "mask": mask, "label": label, "labels": _names(labels), "classes": _names(classes), "split": _names(split),
         "image_size": image_size, "folds": folds, "crop": crop, "mirror": mirror, "allow_bad": allow_bad,
         "modality": modality, "every_image_is_a_patient": every_image_is_a_patient or None,
     }  # fmt: skip
@@ -187,6 +194,14 @@ def expand(
             help=f"GeCA: what a diffusion step leaves to the next: {listed(get_args(sampling.Inherit), 'or')}."
         ),
     ] = None,
+    temperature: Annotated[float | None, typer.Option(help="LlamaGen: of the softmax over tokens.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="LlamaGen: draw among so many of the likeliest tokens.")] = None,
+    top_p: Annotated[
+        float | None, typer.Option(help="LlamaGen: draw among the likeliest tokens of this probability together.")
+    ] = None,
+    arithmetic: Annotated[
+        str | None, typer.Option(help=f"LlamaGen: {listed(get_args(sampling.Arithmetic), 'or')}.")
+    ] = None,
 ) -> None:
     """Draw synthetic images: `factor` for every real training image, with its labels."""
     run = common.directory()
@@ -194,7 +209,8 @@ def expand(
         "generator.kind": model, "expand.factor": factor, "expand.guidance": guidance, "expand.sampler": sampler,
         "expand.sampling_steps": sampling_steps, "expand.updates": updates, "expand.guide": guide,
         "expand.guidance_interval": _names(guidance_interval), "expand.guide_updates": guide_updates,
-        "expand.inherit": inherit,
+        "expand.inherit": inherit, "expand.temperature": temperature, "expand.top_k": top_k, "expand.top_p": top_p,
+        "expand.arithmetic": arithmetic,
     }  # fmt: skip
     bring_up_to_date(common, run, changed(common, run, flags), "expand", next_command="classify")
 

@@ -35,13 +35,13 @@ def run(common: Common) -> None:
     if run.exists():
         plan.refuse_contradiction(run, recipe)
     if common.dry_run:
-        facts = {"patients": PATIENTS, "folds": recipe.ingest.folds, "megabytes": MEGABYTES, "minutes": MINUTES}
+        facts = {"patients": PATIENTS, "folds": recipe.ingest.tested_folds, "megabytes": MEGABYTES, "minutes": MINUTES}
         command.show_forecast(common, run, [{"name": "demo", "state": "missing", **facts}])
         return
     if not source.is_file():
         _draw(source.parent, common)
     ingested = command.carry_out(common, run, recipe, "ingest")
-    folds = list(common.fold) or list(range(recipe.ingest.folds))
+    folds = list(common.fold) or list(range(recipe.ingest.tested_folds))
     if not common.quiet:
         console.say(f"{len(folds)} folds are trained side by side; stopped, the same command goes on")
     _side_by_side(common, run, folds)

@@ -105,10 +105,9 @@ def refuse_contradiction(run: RunDirectory, recipe: Recipe) -> None:
             f"{run.root} holds the images of {held.source}, not of {recipe.ingest.source}",
             hint="--run ANOTHER-DIRECTORY",
         )
-    if recipe.ingest.folds != held.folds:
-        raise Refused(
-            f"{run.root} was dealt to {held.folds} folds, not {recipe.ingest.folds}", hint="--run ANOTHER-DIRECTORY"
-        )
+    asked = recipe.ingest.tested_folds
+    if asked != held.tested_folds:
+        raise Refused(f"{run.root} was dealt to {held.tested_folds} folds, not {asked}", hint="--run ANOTHER-DIRECTORY")
 
 
 def _begun_again(run: RunDirectory, held: Ingest, preset: str) -> str:

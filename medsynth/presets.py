@@ -14,7 +14,9 @@ PRESETS = {"recommended": "what measured best here", "parity": "the paper's sett
 
 # Settings that say the same thing in different ways: one that is given empties the others in the layers below. Within a
 # layer the first counts.
-RIVALS = (("minutes", "epochs", "steps"), ("label", "labels"), ("patient", "every_image_is_a_patient"))
+RIVALS = (
+    ("minutes", "epochs", "steps"), ("label", "labels"), ("patient", "every_image_is_a_patient"), ("split", "folds"),
+)  # fmt: skip
 
 Table = dict[str, Any]
 

@@ -3,7 +3,16 @@ expanded, how they are classified."""
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+)
 
 from medsynth.sampling import Arithmetic, Guide, Inherit, Sampler
 from medsynth.settings import STRICT, Fitting, Positive, Share
@@ -21,6 +30,45 @@ def _interval(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
 
 
 Interval = Annotated[tuple[Share, Share], WrapValidator(_interval)]
+
+
+def _split(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        shares = handler(value)
+    except ValidationError:
+        shares = (0.0,)
+    if shares and (len(shares) != 3 or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-3):
+        raise ValueError("three shares that add up to 1 are meant, TRAINING,SELECTION,TEST, as in --split 0.5,0.2,0.3")
+    return shares
+
+
+Split = Annotated[tuple[Share, ...], WrapValidator(_split)]
+
+
+def _values_of(asked: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Class -> the values that it is made of, from texts like `npdr = 2 + 3`."""
+    found: dict[str, tuple[str, ...]] = {}
+    for text in asked:
+        left, _, right = text.partition("=")
+        name, values = left.strip(), tuple(value.strip() for value in right.split("+"))
+        if not name or not all(values):
+            raise ValueError(
+                f"{text!r} is not NAME = VALUE or NAME = VALUE + VALUE, as in --classes healthy=0,npdr=2+3"
+            )
+        if name in found:
+            raise ValueError(f"the class {name} is there twice; its values are joined by +, as in {name} = 2 + 3")
+        found[name] = values
+    return found
+
+
+def _classes(asked: tuple[str, ...]) -> tuple[str, ...]:
+    """Each spelled one way."""
+    return tuple(f"{name} = {' + '.join(values)}" for name, values in _values_of(asked).items())
+
+
+Classes = Annotated[tuple[str, ...], AfterValidator(_classes)]
+
+Crop = Literal["centre", "pad", "inside-field"]
 
 
 class Ingest(BaseModel):
@@ -43,23 +91,51 @@ class Ingest(BaseModel):
     """Column with the class of an image, for one class an image."""
     labels: tuple[str, ...] = ()
     """Columns that are 0 or 1, for several labels an image."""
+    classes: Classes = ()
+    """Classes made of the values of the class column, as in ["healthy = 0", "npdr = 2 + 3"]: images with other values
+    are left out. Left out: each value is a class."""
     every_image_is_a_patient: bool = False
     """There are no patient ids: take every image for a patient of its own."""
     image_size: Annotated[int, Field(ge=8, le=1024)] = 64
     """Pixels a side after cropping and resizing."""
-    crop: Literal["centre", "pad"] = "centre"
-    """How a picture becomes a square: cut the long side about its centre, or pad the short side with black."""
+    crop: Crop = "centre"
+    """How a picture becomes a square. centre: the long side is cut about its centre, which leaves the largest centred
+    square; pad: the short side is padded with black; inside-field: of a round field of view the square inscribed in
+    it, diameter / sqrt 2, is left, without black corners and without the retina beyond it."""
     modality: Literal["fundus", "oct", "dermoscopy", "other"] | None = None
     """What the images show. Where mirror is left out, it decides: of a fundus a mirrored image is as plausible, a left
     eye for a right one; of all others none is used."""
     mirror: bool | None = None
     """A mirrored image, left and right swapped, is as plausible as the image; left out: as the modality has it."""
+    split: Split = ()
+    """One fold instead of several: shares of patients that train, that choices are made on, that are tested."""
     folds: Annotated[int, Field(ge=1, le=100)] = 5
     """Folds that patients are dealt to; each is tested once."""
     selection_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
-    """Share of a fold's training patients on which choices are made; nothing trains on them."""
+    """Share of a fold's training patients on which choices are made; nothing trains on them. A split has its own."""
     allow_bad: Annotated[int, Field(ge=0)] = 0
     """How many images may be unreadable."""
+
+    @field_validator("folds")
+    @classmethod
+    def _alone(cls, folds: int, others: ValidationInfo) -> int:
+        """Only folds that somebody has set come here."""
+        if folds != 1 and others.data.get("split"):
+            shares = ", ".join(map(str, others.data["split"]))
+            raise ValueError(
+                f"split = [{shares}] is one fold, and the two contradict each other; leave one of them out"
+            )
+        return folds
+
+    @property
+    def values_of_classes(self) -> dict[str, tuple[str, ...]]:
+        """Class -> the values of the class column that it is made of; nothing where each value is a class."""
+        return _values_of(self.classes)
+
+    @property
+    def tested_folds(self) -> int:
+        """How many folds there will be, unless the source has a split of its own."""
+        return 1 if self.split else self.folds
 
     @property
     def mirrors(self) -> bool:

@@ -166,3 +166,32 @@ def test_a_selection_that_would_take_a_label_away_is_refused():
     patients = Patients.of(["P0", "P1"], [(1, 0), (0, 1)], ("a", "b"))
     with pytest.raises(BadData, match="fold 3 leaves 2 patients to learn from"):
         folds.selection(patients, 0.2, 0, 3)
+
+
+@settings(deadline=None)
+@given(cohorts(), st.sampled_from([(0.5, 0.2, 0.3), (0.8, 0.1, 0.1), (0.2, 0.2, 0.6)]), st.integers(0, 3))
+def test_the_parts_of_a_split_share_no_patient_and_each_has_what_can_be_spared(patients, shares, seed):
+    try:
+        tested, selected = map(set, folds.split(patients, shares, seed))
+    except BadData:
+        return  # as of any selection: the test above says where
+    training = set(patients.ids) - tested - selected
+    assert selected
+    assert training
+    assert not tested & selected
+    for label in range(len(patients.labels)):
+        holders = {id for id, row in zip(patients.ids, patients.positives, strict=True) if row[label]}
+        assert not holders or holders & training
+
+
+def test_a_split_has_its_shares_of_every_label():
+    patients = Patients.of(*drawn(1500))
+    tested, selected = folds.split(patients, (0.5, 0.2, 0.3), 0)
+    part_of = dict.fromkeys(patients.ids, 0) | dict.fromkeys(selected, 1) | dict.fromkeys(tested, 2)
+    assert np.abs(counts(patients, part_of, 3) / patients.positives.sum(axis=0) - [[0.5], [0.2], [0.3]]).max() < 0.04
+
+
+def test_a_split_of_fewer_patients_than_parts_is_refused():
+    with pytest.raises(BadData, match="glaucoma has 2 patients: fewer than the 3 parts of the split"):
+        folds.check_split(one_label(2, 40))
+    folds.check_split(one_label(3, 40))

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from medsynth.data import field_of_view
+from medsynth.sections import Crop
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
 MAX_PIXELS = 64_000_000  # of one picture, judged by its header: a small file can ask for all memory
@@ -21,33 +23,40 @@ class Unreadable(Exception):
     """The reason why a picture cannot be used, as the end of a sentence about it."""
 
 
+Box = tuple[int, int, int, int]  # left, top, right and bottom, as Pillow has them; square, and maybe beyond the picture
+
+
 @dataclass(frozen=True)
 class Square:
     """How a picture becomes a square of `size` pixels a side."""
 
     size: int
-    crop: Literal["centre", "pad"]
+    crop: Crop
 
     @property
     def words(self) -> str:
         """The rule, for people."""
-        rule = {"centre": "The long side was cut about its centre", "pad": "The short side was padded with black"}
+        rule = {
+            "centre": "The long side was cut about its centre",
+            "pad": "The short side was padded with black",
+            "inside-field": "The square inscribed in the round field of view was cut out; where no round field was "
+            "found, the largest centred square",
+        }
         resized = f"the square was resized to {self.size} x {self.size} pixels with an antialiasing Lanczos filter"
         return f"{rule[self.crop]}, then {resized}."
 
-    def side(self, width: int, height: int) -> int:
-        """Pixels a side of the square before it is resized."""
-        return min(width, height) if self.crop == "centre" else max(width, height)
-
-    def of(self, picture: Image.Image, resample: Image.Resampling = Image.Resampling.LANCZOS) -> np.ndarray:
-        """uint8, (row, column, channel)."""
-        side = self.side(*picture.size)
+    def box(self, picture: Image.Image) -> Box:
+        """The square of the picture that is kept, before it is resized."""
+        found = field_of_view.inscribed(np.asarray(picture)) if self.crop == "inside-field" else None
+        if found is not None:
+            return found
+        side = max(picture.size) if self.crop == "pad" else min(picture.size)
         left, top = (picture.width - side) // 2, (picture.height - side) // 2
-        if self.crop == "centre":
-            whole = picture.crop((left, top, left + side, top + side))
-        else:
-            whole = Image.new(picture.mode, (side, side))
-            whole.paste(picture, (-left, -top))
+        return left, top, left + side, top + side
+
+    def of(self, picture: Image.Image, box: Box, resample: Image.Resampling = Image.Resampling.LANCZOS) -> np.ndarray:
+        """uint8, (row, column, channel). What lies beyond the picture is black."""
+        whole = picture.crop(box)
         # Pillow widens its filters when it makes a picture smaller, which is the antialiasing.
         pixels = np.asarray(whole.resize((self.size, self.size), resample, reducing_gap=3.0))
         return pixels[..., None] if pixels.ndim == 2 else pixels
@@ -70,12 +79,13 @@ def decode(picture: Path | np.ndarray, mask: Path | None, square: Square) -> Dec
         upright, has_16_bits = _open(picture) if isinstance(picture, Path) else (Image.fromarray(picture), False)
         whole = _eight_bits(upright)
     lesion = None if mask is None else _mask(mask, whole.size)
+    box = square.box(whole)
     return Decoded(
-        pixels=square.of(whole),
-        mask=None if lesion is None else (square.of(lesion, Image.Resampling.BOX) >= 128).astype(np.uint8) * 255,
+        pixels=square.of(whole, box),
+        mask=None if lesion is None else (square.of(lesion, box, Image.Resampling.BOX) >= 128).astype(np.uint8) * 255,
         digest=hashlib.sha256(f"{whole.mode} {whole.size}".encode() + whole.tobytes()).hexdigest(),
         has_16_bits=has_16_bits,
-        side=square.side(*whole.size),
+        side=box[2] - box[0],
     )
 
 

@@ -1,4 +1,5 @@
-"""How often each patient shows each label -> which fold a patient is in, and which patients are held out for choices.
+"""How often each patient shows each label -> which fold a patient is in, and which patients are held out for choices,
+or one split into three parts.
 
 The greedy of grouped, stratified folds, for any number of labels: patients are dealt one by one, those first that hold
 the largest share of some label; each goes where the parts stay most alike. Every image follows its patient.
@@ -47,22 +48,36 @@ class Patients:
 def check(patients: Patients, folds: int) -> None:
     """Raise BadUsage or BadData if not every fold can test every label and still leave something to learn from."""
     if folds < 2:
-        raise BadUsage("one fold would test every patient and leave none to learn from", hint="--folds 5")
+        hint = "--folds 5, or one split with --split 0.7,0.1,0.2"
+        raise BadUsage("one fold would test every patient and leave none to learn from", hint=hint)
+    _refuse_a_label_of_all(patients)
+    _refuse_few(patients, folds, f"the {folds} folds, so that not every fold can test it", "--folds")
+
+
+def check_split(patients: Patients) -> None:
+    """Raise BadData if not every part of a split can have every label."""
+    _refuse_a_label_of_all(patients)
+    _refuse_few(patients, 3, "the 3 parts of the split, so that not every part can have it")
+
+
+def _refuse_a_label_of_all(patients: Patients) -> None:
     everywhere = (patients.positives == patients.images[:, None]).all(axis=0)
     if everywhere.any():
         label = patients.labels[int(everywhere.argmax())]
         hint = "choose other labels: --label COLUMN, or --labels A,B,C"
         raise BadData(f"every image has the label {label}: there is nothing to tell apart", hint=hint)
-    few = {label: count for label, count in patients.holders().items() if count < folds}
+
+
+def _refuse_few(patients: Patients, parts: int, than: str, flag: str = "") -> None:
+    """`flag` would make the parts fewer, where there is one."""
+    few = {label: count for label, count in patients.holders().items() if count < parts}
     if few:
         named = ", ".join(f"{label} has {_count(count, 'patient')}" for label, count in list(few.items())[:5])
         more = f", and {len(few) - 5} more labels have too few" if len(few) > 5 else ""
         least = min(few.values())
-        fewer = f"--folds {least}, or " if least >= 2 else ""
-        raise BadData(
-            f"{named}{more}: fewer than the {folds} folds, so that not every fold can test it",
-            hint=f"{fewer}leave the label out: --labels A,B,C without it, or the table without its rows",
-        )
+        fewer = f"{flag} {least}, or " if flag and least >= 2 else ""
+        hint = f"{fewer}leave the label out: --labels A,B,C without it, or the table without its rows"
+        raise BadData(f"{named}{more}: fewer than {than}", hint=hint)
 
 
 def folds_of(patients: Patients, folds: int, seed: int) -> dict[str, int]:
@@ -77,8 +92,7 @@ def selection(patients: Patients, share: float, seed: int, fold: int) -> tuple[s
     At least one patient, and never every patient that shows some label; raises BadData where that cannot be. Every
     label that can be spared is among the chosen, in a small cohort by patients beyond the share.
     """
-    dealt = deal(patients, np.array([share, 1 - share]), seeds.derive(seed, "selection", fold))
-    chosen = _cover_labels(patients, _leave_every_label(patients, dealt == 0))
+    chosen = _held_out(patients, share, seeds.derive(seed, "selection", fold))
     if not chosen.any():
         spare = np.flatnonzero(_is_spare(patients, chosen))
         if len(patients.ids) < 2 or not len(spare):
@@ -89,6 +103,18 @@ def selection(patients: Patients, share: float, seed: int, fold: int) -> tuple[s
             )
         chosen[spare[np.argmin(patients.images[spare])]] = True
     return patients.part(chosen).ids
+
+
+def split(patients: Patients, shares: tuple[float, float, float], seed: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The patients that are tested and those that choices are made on; all others train.
+
+    `shares` are those of training, selection and test, of the patients and of each label alike. Every label that can be
+    spared is in all three.
+    """
+    training, selecting, testing = shares
+    tested = _held_out(patients, testing / sum(shares), seeds.derive(seed, "split"))
+    others = patients.part(~tested)
+    return patients.part(tested).ids, selection(others, selecting / (training + selecting), seed, 0)
 
 
 def deal(patients: Patients, shares: np.ndarray, seed: int) -> np.ndarray:
@@ -117,6 +143,12 @@ def deal(patients: Patients, shares: np.ndarray, seed: int) -> np.ndarray:
         images[part] += patients.images[patient]
         dealt[patient] = part
     return dealt
+
+
+def _held_out(patients: Patients, share: float, seed: int) -> np.ndarray:
+    """A share of the patients; every label that can be spared is among them, and every label is left. (patient,)"""
+    dealt = deal(patients, np.array([share, 1 - share]), seed)
+    return _cover_labels(patients, _leave_every_label(patients, dealt == 0))
 
 
 def _leave_every_label(patients: Patients, chosen: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ from medsynth.data import decoding, folds, png, remarks, safe_text, sources
 from medsynth.data.decoding import Square
 from medsynth.data.folds import Patients
 from medsynth.data.remarks import Seen
+from medsynth.data.sources.labels import merged
 from medsynth.data.sources.listing import Asked, Entry, Listing
 from medsynth.errors import BadUsage
 from medsynth.job import Job, Result
@@ -36,7 +37,7 @@ def run(job: Job) -> Result:
     settings = job.settings
     listing = _listing(job)
     if not listing.has_split:
-        folds.check(_patients(listing.entries, listing.labels), settings.folds)  # before decoding takes its time
+        _check(job, _patients(listing.entries, listing.labels))  # before decoding takes its time
 
     store = _Store(job.out, Square(settings.image_size, settings.crop))
     store.clear()
@@ -49,7 +50,7 @@ def run(job: Job) -> Result:
     equal = remarks.duplicates(made.samples, seen)
     notes = (
         *listing.notes,
-        *_about_split(listing, settings.folds),
+        *_about_split(listing, settings),
         *remarks.about_unreadable(unreadable),
         *remarks.about_duplicates(equal, listing.has_split),
         *remarks.about_pictures(made.samples, seen, settings.image_size),
@@ -87,7 +88,9 @@ def _listing(job: Job) -> Listing:
     if not job.settings.source:
         raise BadUsage("no source of images was named", hint="medsynth ingest labels.csv")
     asked = Asked(**{field.name: getattr(job.settings, field.name) for field in fields(Asked)})
-    return sources.read(Path(job.settings.source), asked)
+    listing = sources.read(Path(job.settings.source), asked)
+    classes = job.settings.values_of_classes
+    return merged(listing, classes) if classes else listing
 
 
 @dataclass(frozen=True)
@@ -187,14 +190,25 @@ def _cohort(job: Job, listing: Listing, entries: Sequence[Entry]) -> Cohort:
 
 def _dealt(job: Job, entries: Sequence[Entry], labels: tuple[str, ...]) -> Split:
     """The fold of each patient, and for each fold the patients that choices are made on."""
+    settings, seed = job.settings, job.recipe.seed
     patients = _patients(entries, labels)
-    folds.check(patients, job.settings.folds)
-    fold_of = folds.folds_of(patients, job.settings.folds, job.recipe.seed)
+    _check(job, patients)
+    if settings.split:
+        tested, selected = folds.split(patients, settings.split, seed)
+        return {id: 1 for id in patients.ids} | {id: 0 for id in tested}, {"0": selected}
+    fold_of = folds.folds_of(patients, settings.folds, seed)
     selection = {}
-    for fold in range(job.settings.folds):
+    for fold in range(settings.folds):
         others = patients.part(np.array([fold_of[patient] != fold for patient in patients.ids]))
-        selection[str(fold)] = folds.selection(others, job.settings.selection_share, job.recipe.seed, fold)
+        selection[str(fold)] = folds.selection(others, settings.selection_share, seed, fold)
     return fold_of, selection
+
+
+def _check(job: Job, patients: Patients) -> None:
+    if job.settings.split:
+        folds.check_split(patients)
+    else:
+        folds.check(patients, job.settings.folds)
 
 
 def _official(entries: Sequence[Entry]) -> Split:
@@ -216,10 +230,11 @@ def _sync(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _about_split(listing: Listing, asked: int) -> list[str]:
-    if not listing.has_split or asked == 1:
+def _about_split(listing: Listing, settings: Ingest) -> list[str]:
+    if not listing.has_split or (settings.folds == 1 and not settings.split):
         return []
-    return [f"The official split of {listing.source} was kept as one fold: it was not dealt to {asked} folds."]
+    asked = "by shares" if settings.split else f"to {settings.folds} folds"
+    return [f"The official split of {listing.source} was kept as one fold: it was not dealt {asked}."]
 
 
 def _about_mirror(settings: Ingest) -> list[str]:

@@ -2,13 +2,14 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from medsynth.artifacts.cohort import FIXED_COLUMNS, SOURCE_COLUMN
 from medsynth.data import safe_text
-from medsynth.data.sources.listing import Where
-from medsynth.errors import BadData
+from medsynth.data.sources.listing import Listing, Where
+from medsynth.errors import BadData, BadUsage
 
 MISSING = frozenset({"", "nan", "na", "n/a", "#n/a", "<na>", "null"})  # how tables write that they do not know
 TAKEN = (*FIXED_COLUMNS, SOURCE_COLUMN)  # names that the manifest has other columns for
@@ -63,6 +64,55 @@ def several(columns: Mapping[str, Sequence[str]], where: Where) -> Labels:
         )
     rows = [tuple(zero_or_one(value) or 0 for value in row) for row in zip(*columns.values(), strict=True)]
     return Labels(_names(list(columns)), rows, one_class=False, ordinal=False)
+
+
+def merged(listing: Listing, asked: Mapping[str, Sequence[str]]) -> Listing:
+    """The images whose value belongs to one of these classes (class -> its values), with the classes for labels.
+
+    Values are those of the class column; of numbers, `2` and `level=2` mean the same. Notes say what was left out and
+    which values no image has. Raises BadUsage for images with several labels and for a value of two classes, BadData
+    where no class has images.
+    """
+    if not listing.one_class:
+        problem = f"classes are made of the values of one column, and {listing.source} has several labels an image"
+        raise BadUsage(problem, hint="--label COLUMN names the column; or leave --classes out")
+    class_of, notes = _classes_of_labels(listing, asked)
+    if not class_of:
+        problem = f"no image of {listing.source} is of any of the classes {', '.join(asked)}"
+        raise BadData(problem, hint=f"these values are there: {', '.join(listing.labels)}")
+    values = [entry.labels.index(1) for entry in listing.entries]
+    left = [f"{n:,} with {listing.labels[i]}" for i, n in sorted(Counter(values).items()) if i not in class_of]
+    names = [name for name in asked if name in class_of.values()]
+    in_order = [name for _, name in sorted(class_of.items())]
+    found = _one_hot(
+        names, [class_of[i] for i in values if i in class_of],
+        ordinal=listing.ordinal and in_order == sorted(in_order, key=names.index),  # no class reaches into the next one
+    )  # fmt: skip
+    kept = [entry for entry, i in zip(listing.entries, values, strict=True) if i in class_of]
+    entries = tuple(replace(entry, labels=row) for entry, row in zip(kept, found.rows, strict=True))
+    notes = [*([f"Images that are of no class were left out: {', '.join(left)}."] if left else []), *notes]
+    return replace(listing, labels=found.names, ordinal=found.ordinal, entries=entries, notes=(*listing.notes, *notes))
+
+
+def _classes_of_labels(listing: Listing, asked: Mapping[str, Sequence[str]]) -> tuple[dict[int, str], list[str]]:
+    """The class of each label, by its number, that has one; and what to say of values that are not there."""
+    known = {name: i for i, name in enumerate(listing.labels)}
+    parts = [name.rpartition("=") for name in listing.labels]
+    if len({column for column, _, _ in parts}) == 1:  # numbers, each named with the one column
+        known |= {value: i for i, (_, _, value) in enumerate(parts)}
+    class_of: dict[int, str] = {}
+    notes = []
+    for name, value in ((name, value) for name, values in asked.items() for value in values):
+        number = _number(value)
+        label = known.get(value if number is None else f"{number:.15g}", known.get(value))
+        if label is None:
+            notes.append(f"No image of {listing.source} has the value {safe_text.cell(value)} of the class {name}.")
+        elif label in class_of:
+            problem = f"the value {value} is of the class {class_of[label]} and of the class {name}"
+            raise BadUsage(problem, hint="write each value once, in one of the classes")
+        else:
+            class_of[label] = name
+    return class_of, notes
 
 
 def zero_or_one(value: str) -> int | None:
