@@ -1,0 +1,32 @@
+"""Features of two sets of images -> the Fréchet distance between them (FID where the features are Inception's, Heusel
+et al. 2017)."""
+
+import numpy as np
+
+
+def frechet(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """The squared Fréchet distance of the two Gaussians that have the sets' means and covariances, in float64.
+
+    d² = |m - n|² + tr C + tr D - 2 tr (C D)^(1/2) of features (image, feature), with the unbiased covariances C = X'X
+    and D = Y'Y of the centred features X and Y, each over the root of its number of images less one (Heusel et al. 2017,
+    section 3; Dowson and Landau 1982). No root of a matrix is taken: the eigenvalues of C D are those of the
+    symmetric (X Y')(X Y')', so their roots are the singular values of X Y'. That holds, and loses no digits, for
+    fewer images than features, too.
+
+    The smaller the sets the larger the distance, also between sets of one kind: only distances of equally many images
+    can be compared. Raises ValueError for fewer than two images in a set.
+    """
+    if min(len(ours), len(theirs)) < 2:
+        raise ValueError(f"sets of {len(ours)} and {len(theirs)} images, but a spread within each needs two")
+    (m, x), (n, y) = _spread(ours), _spread(theirs)
+    together = np.linalg.svd(x @ y.T, compute_uv=False).sum()
+    squared = np.square(m - n).sum() + np.square(x).sum() + np.square(y).sum() - 2 * together
+    return max(0.0, float(squared))  # of equal sets it may come out below zero, by rounding
+
+
+def _spread(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mean, (feature,), and a matrix X, (row, feature), with X'X the covariance: no more rows than features."""
+    exact = np.asarray(features, dtype=np.float64)
+    mean = exact.mean(axis=0)
+    centred = (exact - mean) / np.sqrt(len(exact) - 1)
+    return mean, np.linalg.qr(centred, mode="r") if len(centred) > centred.shape[1] else centred
