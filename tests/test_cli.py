@@ -216,6 +216,15 @@ def test_how_guidance_works_is_typed_word_by_word(ingested: RunDirectory) -> Non
         assert problem in refused.err
 
 
+def test_how_tokens_are_drawn_is_typed_word_by_word(ingested: RunDirectory) -> None:
+    words = ("--temperature", 0.9, "--top-k", 200, "--top-p", 0.95, "--arithmetic", "int8")
+    assert medsynth("expand", *words, "--run", ingested.root).code == 5  # nothing is trained yet
+    held = recipes.parse(ingested.recipe_text()).expand
+    assert (held.temperature, held.top_k, held.top_p, held.arithmetic) == (0.9, 200, 0.95, "int8")
+    for wrong in (("--temperature", 0), ("--top-k", -1), ("--top-p", 1.5), ("--arithmetic", "fp4")):
+        assert medsynth("expand", *wrong, "--run", ingested.root).code == 2
+
+
 def test_help_names_every_kind_that_there_is(tmp_path: Path) -> None:
     shown = " ".join(word.strip("│") for word in done("train-generator", "--help").out.split())
     for kind in kinds.names("generators"):
