@@ -37,11 +37,14 @@ def medsynth(
 
 @app.command()
 @with_common
-def demo(common: Common) -> None:
+def demo(
+    common: Common,
+    model: Annotated[list[str], typer.Option(help=f"This generator; may be repeated: {GENERATORS}.")] = [],  # noqa: B006
+) -> None:
     """Draw a cohort, run the whole chain on it, write the report: minutes on two CPU cores."""
     from medsynth import demo as demonstration
 
-    demonstration.run(common)
+    demonstration.run(common, model)
 
 
 @app.command()
@@ -74,15 +77,10 @@ def ingest(
     mask: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column with the path of a lesion mask.")] = None,
     label: Annotated[str | None, typer.Option(metavar="COLUMN", help="One class an image.")] = None,
     labels: Annotated[str | None, typer.Option(metavar="A,B,C", help="Several 0/1 labels an image.")] = None,
-    classes: Annotated[
-        str | None,
-        typer.Option(metavar="A=0,B=2+3", help="Classes of values of the class column; others are left out."),
-    ] = None,
+    classes: Annotated[str | None, typer.Option(metavar="A=0,B=2+3", help="Classes of values of --label.")] = None,
     image_size: Annotated[int | None, typer.Option(help="Pixels a side.")] = None,
     folds: Annotated[int | None, typer.Option(help="Folds that patients are dealt to.")] = None,
-    split: Annotated[
-        str | None, typer.Option(metavar="A,B,C", help="One fold: shares that train, select and are tested.")
-    ] = None,
+    split: Annotated[str | None, typer.Option(metavar="A,B,C", help="Shares to train, select and test on.")] = None,
     crop: Annotated[str | None, typer.Option(help=f"{listed(get_args(sections.Crop), 'or')}.")] = None,
     modality: Annotated[
         str | None, typer.Option(help="fundus, oct, dermoscopy or other: of a fundus mirror images are used, too.")

@@ -22,16 +22,18 @@ PATIENTS, PIXELS = 60, 96
 MINUTES, MEGABYTES = 6, 750  # about, on two cores; the weights of eight classifiers are most of it
 
 
-def run(common: Common) -> None:
+def run(common: Common, models: list[str]) -> None:
     """Draw, train, expand, classify and report; folds side by side, the processor's cores shared between them.
 
-    Killed and repeated, it goes on. Everything shown was trained by this very command.
+    `models` are kinds of generator; none: the recipe's own. Killed and repeated, it goes on. Everything shown was
+    trained by this very command.
     """
     run = RunDirectory.named(common.run) or RunDirectory(HERE)
     common = replace(common, run=run.root)
     source = run.root.resolve() / "drawn" / "labels.csv"
     place = f"ingest.source={recipes.toml_value(str(source))}"
     recipe = recipes.load(recipes.locate(RECIPE), [place, *common.changes])
+    recipe = recipe.with_generators(models or [recipe.generator.kind])
     if run.exists():
         plan.refuse_contradiction(run, recipe)
     if common.dry_run:
@@ -44,7 +46,7 @@ def run(common: Common) -> None:
     folds = list(common.fold) or list(range(recipe.ingest.tested_folds))
     if not common.quiet:
         console.say(f"{len(folds)} folds are trained side by side; stopped, the same command goes on")
-    _side_by_side(common, run, folds)
+    _side_by_side(common, run, folds, models)
     outcomes = [*ingested, *command.carry_out(common, run, recipe, "report")]
     page = run.artifact("report").folder.resolve() / "index.html"
     areas = _areas(run, folds)
@@ -69,11 +71,12 @@ def _draw(folder: Path, common: Common) -> None:
         draw_cohort(folder, patients=PATIENTS, seed=0, size=PIXELS, progress=step)
 
 
-def _side_by_side(common: Common, run: RunDirectory, folds: list[int]) -> None:
+def _side_by_side(common: Common, run: RunDirectory, folds: list[int], models: list[str]) -> None:
     """One process a fold: small models gain more from that than from many threads in each product."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     words = [sys.executable, "-m", "medsynth", "run", "--run", str(run.root), "--device", common.device]
     words += ["--threads", str(common.threads or max(1, cores // len(folds)))]
+    words += [word for kind in models for word in ("--model", kind)]
     words += ["--quiet"] if common.quiet else []
     children = [_start([*words, "--fold", str(fold)]) for fold in folds]
     tellers = [Thread(target=_tell, args=(child,)) for child in children]

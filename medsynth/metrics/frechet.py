@@ -8,8 +8,8 @@ def frechet(ours: np.ndarray, theirs: np.ndarray) -> float:
     """The squared Fréchet distance of the two Gaussians that have the sets' means and covariances, in float64.
 
     d² = |m - n|² + tr C + tr D - 2 tr (C D)^(1/2) of features (image, feature), with the unbiased covariances C = X'X
-    and D = Y'Y of the centred features X and Y, each over the root of its number of images less one (Heusel et al. 2017,
-    section 3; Dowson and Landau 1982). No root of a matrix is taken: the eigenvalues of C D are those of the
+    and D = Y'Y of the centred features X and Y, each over the root of its number of images less one (Heusel et al.
+    2017, section 3; Dowson and Landau 1982). No root of a matrix is taken: the eigenvalues of C D are those of the
     symmetric (X Y')(X Y')', so their roots are the singular values of X Y'. That holds, and loses no digits, for
     fewer images than features, too.
 
