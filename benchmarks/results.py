@@ -102,6 +102,11 @@ def section(name: str, facts: dict[str, Any], command: str) -> str:
         lines += [f"By {table['unit']} ({table['tested']}):", ""]
         lines += ["| | " + " | ".join(table["arms"]) + " |", "|---|" + "--:|" * len(table["arms"])]
         lines += ["| " + " | ".join(row) + " |" for row in table["rows"]] + [""]
+    by_class = measure.DOCS / f"fid-{name}.json"  # written by benchmarks/fid.py
+    if by_class.is_file():
+        said = "Distance to the test images, class by class; [what these numbers are]"
+        rows = json.loads(by_class.read_text())["rows"]
+        lines += [f"{said}(benchmarks/fid-{name}.md):", "", measure.table(rows), ""]
     made = [
         f"{name}: " + ", ".join(f"{k} {v}" for k, v in summary.items()) for name, summary in facts["summaries"].items()
     ]

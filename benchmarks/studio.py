@@ -81,8 +81,9 @@ class Studio:
         return round(1000 * kid(self.features(made), self.held_out), 1)
 
     def features(self, samples: tuple[Sample, ...]) -> np.ndarray:
+        judge = self.judge  # which may be trained first, with gradients
         with torch.no_grad():
-            parts = [self.judge.features(part) for part in ImageSet(samples).tensor(range(len(samples))).split(128)]
+            parts = [judge.features(part) for part in ImageSet(samples).tensor(range(len(samples))).split(128)]
         return torch.cat(parts).numpy()
 
     def measured(self, kind: str, *changes: str, auc: bool = True) -> dict[str, Any]:
