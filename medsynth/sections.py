@@ -107,6 +107,8 @@ class Ingest(BaseModel):
     eye for a right one; of all others none is used."""
     mirror: bool | None = None
     """A mirrored image, left and right swapped, is as plausible as the image; left out: as the modality has it."""
+    official_split: str | None = None
+    """Column that says train, valid or test: the source's own split is kept as one fold; valid is for choices."""
     split: Split = ()
     """One fold instead of several: shares of patients that train, that choices are made on, that are tested."""
     folds: Annotated[int, Field(ge=1, le=100)] = 5

@@ -29,4 +29,4 @@ def _spread(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     exact = np.asarray(features, dtype=np.float64)
     mean = exact.mean(axis=0)
     centred = (exact - mean) / np.sqrt(len(exact) - 1)
-    return mean, np.linalg.qr(centred, mode="r") if len(centred) > centred.shape[1] else centred
+    return mean, np.asarray(np.linalg.qr(centred, mode="r")) if len(centred) > centred.shape[1] else centred

@@ -10,6 +10,8 @@ from medsynth.errors import BadUsage
 if TYPE_CHECKING:
     import numpy as np
 
+FOLD_OF = {"train": 1, "val": 2, "test": 0}  # of a source's own split: fold 0 is tested; val selects
+
 Where = Callable[[Sequence[int]], str]  # entries by number, from 0 -> where people find them: `labels.csv line 17`
 
 
@@ -24,14 +26,16 @@ class Asked:
     label: str | None = None
     labels: tuple[str, ...] = ()
     every_image_is_a_patient: bool = False
+    official_split: str | None = None
 
     def refuse_columns(self, source: str) -> None:
         """Raise BadUsage if a column was named, for the sources that have none."""
-        for flag in ("image", "patient", "eye", "mask", "label", "labels"):
-            if getattr(self, flag):
-                value = ",".join(self.labels) if flag == "labels" else getattr(self, flag)
+        for name in ("image", "patient", "eye", "mask", "label", "labels", "official_split"):
+            if getattr(self, name):
+                value = ",".join(self.labels) if name == "labels" else getattr(self, name)
+                flag = "--set ingest.official_split=" if name == "official_split" else f"--{name} "
                 raise BadUsage(
-                    f"--{flag} {value} names a column, and {source} has no columns", hint=f"leave --{flag} out"
+                    f"{flag}{value} names a column, and {source} has no columns", hint=f"leave {flag.rstrip(' =')} out"
                 )
 
 

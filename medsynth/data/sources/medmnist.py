@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from medsynth.data.sources.labels import Labels, classes, several
-from medsynth.data.sources.listing import Asked, Entry, Listing
+from medsynth.data.sources.listing import FOLD_OF, Asked, Entry, Listing
 from medsynth.errors import BadData
 
-FOLD_OF = {"train": 1, "val": 2, "test": 0}  # fold 0 is tested; val selects
 MAX_BYTES = 8 << 30  # of one array: it has to fit into memory
 GRADED = ("retinamnist",)  # the one of these sets whose classes are grades; the files do not say so
 NOT_A_FILE = (OSError, ValueError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)

@@ -6,8 +6,10 @@ from medsynth.data import safe_text
 from medsynth.data.sources import columns, paths
 from medsynth.data.sources.cells import Table, parse
 from medsynth.data.sources.labels import is_missing
-from medsynth.data.sources.listing import Asked, Entry, Listing, without_patients
+from medsynth.data.sources.listing import FOLD_OF, Asked, Entry, Listing, without_patients
 from medsynth.errors import BadData, BadUsage, Refused
+
+PARTS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
 def read(path: Path, asked: Asked) -> Listing:
@@ -19,23 +21,26 @@ def read(path: Path, asked: Asked) -> Listing:
         raise BadData(problem, hint="--image COLUMN")
     eye, mask = columns.find("eye", asked.eye, table), columns.find("mask", asked.mask, table)
     patient, about_patients = _patient_column(table, asked, image)
-    labels, about_labels = columns.labels(table, asked, {image, eye, mask, *columns.usual("patient", table), patient})
+    other = {image, eye, mask, asked.official_split, *columns.usual("patient", table), patient}
+    labels, about_labels = columns.labels(table, asked, other)
 
     pictures = _pictures(table, image, folder)
     samples = safe_text.sample_names(picture.stem for picture in pictures)
     patients = _patients(table, patient) if patient else samples
+    folds = _official(table, asked.official_split, patients) if asked.official_split else [None] * len(samples)
     eyes = _texts(table, eye) if eye else [""] * len(samples)
     masks = _masks(table, mask, folder) if mask else [None] * len(samples)
     entries = tuple(
         Entry(
             where=table.where([i]), sample=samples[i], patient=patients[i], labels=labels.rows[i],
-            picture=pictures[i], eye=eyes[i], mask=masks[i],
+            picture=pictures[i], eye=eyes[i], mask=masks[i], fold=folds[i],
         )
         for i in range(len(samples))
     )  # fmt: skip
     return Listing(
         source=path.name, labels=labels.names, one_class=labels.one_class, ordinal=labels.ordinal, entries=entries,
-        has_patients=patient is not None, notes=(*table.notes, *about_patients, *about_labels),
+        has_patients=patient is not None, has_split=asked.official_split is not None,
+        notes=(*table.notes, *about_patients, *about_labels),
     )  # fmt: skip
 
 
@@ -96,3 +101,28 @@ def _texts(table: Table, column: str) -> list[str]:
     texts = table.column(column)
     written = safe_text.cells(texts, column)
     return [written[text] for text in texts]
+
+
+def _official(table: Table, column: str, patients: list[str]) -> list[int | None]:
+    """The fold of each row, by a column that says train, valid or test. Raises BadData where it is none, or leaks."""
+    if column not in table.header:
+        raise BadUsage(f"{table.file} has no column {column}", hint=f"its columns are: {', '.join(table.header)}")
+    parts = [PARTS.get(text.casefold()) for text in table.column(column)]
+    odd = [row for row, part in enumerate(parts) if part is None]
+    if odd:
+        problem = f"{table.where(odd)}: column {column} says {table.column(column)[odd[0]]!r}"
+        raise BadData(problem, hint="train, valid or test is meant")
+    lacking = [name for name in FOLD_OF if name not in parts]
+    if lacking:
+        problem = f"no row of {table.file} is of the part {lacking[0]} in the column {column}"
+        raise BadData(problem, hint="without official_split, patients are dealt: --split 0.5,0.2,0.3 or --folds 5")
+    first: dict[str, int] = {}
+    for row, patient in enumerate(patients):
+        before = first.setdefault(patient, row)
+        if parts[before] != parts[row]:
+            where = f"{table.where([before, row])}: patient {patient}"
+            raise BadData(
+                f"{where} is in {parts[before]} and in {parts[row]}",
+                hint="a model would be tested on patients that it knows; without official_split, patients are dealt",
+            )
+    return [FOLD_OF[part] for part in parts if part]
