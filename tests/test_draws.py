@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medsynth.draws import row_draws
+from medsynth.draws import row_draws, step_draws
 
 SEEDS = [5, 2**62 + 1, 0]
 
@@ -26,3 +26,26 @@ def test_numbers_come_as_float32_rows(shape: tuple[int, ...]) -> None:
     draws = row_draws(SEEDS)
     for numbers in (draws.normal(*shape), draws.uniform(*shape)):
         assert (numbers.shape, numbers.dtype) == ((len(SEEDS), *shape), torch.float32)
+
+
+@given(st.integers(0, 2**63 - 1), st.integers(1, 9), st.data())
+def test_a_row_s_own_generator_does_not_depend_on_who_else_is_in_the_process(seed, batch_size, data) -> None:
+    first = data.draw(st.integers(0, batch_size - 1))
+    rows = data.draw(st.integers(1, batch_size - first))
+    whole = step_draws(seed, batch_size).apart(torch.device("cpu"))
+    part = step_draws(seed, batch_size, first=first, rows=rows).apart(torch.device("cpu"))
+    for draw in (lambda d: d.words(3), lambda d: d.exponential(2), lambda d: d.normal(4)):
+        assert draw(whole)[first : first + rows].equal(draw(part))
+
+
+def test_rows_draw_apart_what_their_seeds_give_alone() -> None:
+    together = row_draws(SEEDS).apart(torch.device("cpu")).words(5)
+    alone = [row_draws([seed]).apart(torch.device("cpu")).words(5)[0] for seed in SEEDS]
+    assert together.equal(torch.stack(alone))
+    assert len({*together.flatten().tolist()}) == 15
+
+
+def test_every_bit_of_a_word_is_chance() -> None:
+    words = row_draws([1]).words(4000)[0]
+    ones = torch.stack([(words >> bit & 1).float().mean() for bit in range(64)])
+    assert ((ones - 0.5).abs() < 0.04).all()  # five deviations

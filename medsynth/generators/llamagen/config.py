@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from medsynth.settings import Positive, Share, Watched
+from medsynth.settings import Below1, Positive, Share, Watched
 
 
 class Config(Watched):
@@ -13,7 +13,8 @@ class Config(Watched):
     # The paper on colour fundus images: GPT-XL on 32 x 32 tokens; no warm-up, schedule or running mean is told of.
     PARITY: ClassVar[dict[str, Any]] = {
         "size": "xl", "dropout": 0.1, "label_dropout_rate": 0.1, "epochs": 300, "batch_size": 32,
-        "learning_rate": 1e-4, "warmup_steps": 0, "schedule": "constant", "weight_decay": 0.05, "ema": 0.0,
+        "learning_rate": 1e-4, "warmup_steps": 0, "schedule": "constant", "betas": (0.9, 0.95), "weight_decay": 0.05,
+        "clip_norm": 1.0, "ema": 0.0,
     }  # fmt: skip
 
     kind: Literal["llamagen"] = "llamagen"
@@ -32,6 +33,7 @@ class Config(Watched):
     batch_size: Positive = 32
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     schedule: Literal["constant", "cosine"] = "cosine"
+    betas: tuple[Below1, Below1] = (0.9, 0.95)
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
     ema: Share = 0.998
     preview_every: Annotated[int, Field(ge=0)] = 1000

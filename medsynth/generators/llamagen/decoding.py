@@ -1,5 +1,6 @@
 """The transformer, one token after the other: keys and values of the tokens before are kept, not made again."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,9 @@ from medsynth.generators.llamagen.choice import drawn
 from medsynth.generators.llamagen.products import Product, product
 from medsynth.generators.llamagen.transformer import EPS, Block, Transformer
 from medsynth.nn.rotary import rotated
-from medsynth.sampling import TIMESTEPS, Sampling
+from medsynth.sampling import TIMESTEPS, Arithmetic, Sampling
+
+CACHE_BYTES = 4 * 2**30  # on a CPU; on a GPU half of what is free
 
 
 def scales(sampling: Sampling, positions: int) -> list[float]:
@@ -37,34 +40,46 @@ class _Layer:
     down: Product
 
     @classmethod
-    def of(cls, block: Block) -> "_Layer":
+    def of(cls, block: Block, arithmetic: Arithmetic) -> "_Layer":
         return cls(
             block.attention_norm.weight,
-            product(block.qkv.weight),
-            product(block.attention_out.weight),
+            product(block.qkv.weight, arithmetic),
+            product(block.attention_out.weight, arithmetic),
             block.mlp_norm.weight,
-            product(block.gate_up.weight),
-            product(block.down.weight),
+            product(block.gate_up.weight, arithmetic),
+            product(block.down.weight, arithmetic),
         )
 
 
 class Decoder:
     """A transformer made ready to draw."""
 
-    def __init__(self, transformer: Transformer) -> None:
+    def __init__(self, transformer: Transformer, arithmetic: Arithmetic = "exact") -> None:
         self.transformer, self.shape = transformer, transformer.shape
-        self.layers = [_Layer.of(block) for block in transformer.blocks]  # type: ignore[arg-type]
-        self.head = product(transformer.head.weight)
+        self.layers = [_Layer.of(block, arithmetic) for block in transformer.blocks]  # type: ignore[arg-type]
+        self.head = product(transformer.head.weight, arithmetic)
 
-    def draw(self, condition: Tensor, without: Tensor, draws: RowDraws, sampling: Sampling) -> Tensor:
-        """Tokens in raster order, (row, token).
+    def draw(self, condition: Tensor, null: Tensor, draws: RowDraws, sampling: Sampling) -> Tensor:
+        """Tokens in raster order, (row, token); no more rows at once than the cache has room for.
 
-        condition, without (row, width): of each row with its labels, and of the same without them.
+        condition (row, width): of each row's labels; null (width,): of labels that are not told.
         """
+        streams = 2 if guided_until(scales(sampling, self.transformer.positions)) else 1
+        at_once = max(1, self._room() // (streams * 4 * math.prod(self._size(1))))
+        own = draws.generators
+        parts = [RowDraws(own[first : first + at_once]) for first in range(0, len(own), at_once)]
+        return torch.cat(
+            [
+                self._drawn(some, null, part, sampling)
+                for some, part in zip(condition.split(at_once), parts, strict=True)
+            ]
+        )
+
+    def _drawn(self, condition: Tensor, null: Tensor, draws: RowDraws, sampling: Sampling) -> Tensor:
         rows, positions = len(condition), self.transformer.positions
         scale = scales(sampling, positions)
         until = guided_until(scale)
-        e = torch.cat([condition, without]) if until else condition
+        e = torch.cat([condition, null.expand_as(condition)]) if until else condition
         cache = self.cache(len(e))
         tokens = torch.empty(rows, positions, dtype=torch.int64, device=e.device)
         for index in range(positions):
@@ -80,10 +95,17 @@ class Decoder:
         return tokens
 
     def cache(self, rows: int) -> Tensor:
-        """Room for keys and values, (layer, key or value, row, head, token, value)."""
+        """Room for keys and values, (layer, key or value, row, head, token, value), float32."""
+        return torch.empty(self._size(rows), device=self.transformer.turns.device)
+
+    def _size(self, rows: int) -> tuple[int, ...]:
         heads, width = self.shape.heads, self.shape.width
-        size = (self.shape.depth, 2, rows, heads, self.transformer.positions, width // heads)
-        return torch.empty(size, device=self.transformer.turns.device)
+        return self.shape.depth, 2, rows, heads, self.transformer.positions, width // heads
+
+    def _room(self) -> int:
+        """Bytes that the cache may take."""
+        device = self.transformer.turns.device
+        return torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else CACHE_BYTES
 
     def step(self, e: Tensor, position: int, cache: Tensor) -> Tensor:
         """One token of each row, normed for the head, (row, width). Row i's past is at row i of the cache."""

@@ -45,9 +45,11 @@ class Model(nn.Module):
     @torch.no_grad()
     def sample(self, labels: Labels, draws: RowDraws, sampling: Sampling) -> Tokens:
         """Tokens for labels, (row, row of the grid, column)."""
-        condition = self.labels(labels.to(self.labels.null.device))
-        without = self.labels.null.expand_as(condition)
-        tokens = Decoder(self.transformer).draw(condition, without, draws.apart(condition.device), sampling)
+        condition, decoder = (
+            self.labels(labels.to(self.labels.null.device)),
+            Decoder(self.transformer, sampling.arithmetic),
+        )
+        tokens = decoder.draw(condition, self.labels.null, draws.apart(condition.device), sampling)
         return tokens.unflatten(1, self.code.shape)
 
     def evaluations(self, sampling: Sampling) -> float:

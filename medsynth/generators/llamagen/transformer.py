@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -101,6 +100,10 @@ class Transformer(nn.Module):
             e = block(e, self.turns[: e.shape[1]], drop)
         return self.norm(e)
 
+    def shards(self) -> nn.ModuleList:
+        """What a sharded training may fetch one after the other."""
+        return self.blocks
+
     @property
     def positions(self) -> int:
         """Tokens of an image."""
@@ -108,8 +111,6 @@ class Transformer(nn.Module):
 
     def macs(self) -> int:
         """Multiply-accumulates of one token of one image, those before it in the cache: the mean over all tokens."""
-        linear = [self.head]
-        for block in self.blocks:
-            linear += [layer for layer in block.children() if isinstance(layer, nn.Linear)]
+        linear = [self.head, *(layer for layer in self.blocks.modules() if isinstance(layer, nn.Linear))]
         attention = self.shape.depth * self.shape.width * (self.positions + 1)  # twice the mean length, (N + 1) / 2
-        return sum(cast(Tensor, layer.weight).numel() for layer in linear) + attention
+        return sum(layer.weight.numel() for layer in linear) + attention
