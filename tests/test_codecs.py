@@ -21,7 +21,11 @@ from medsynth.draws import row_draws
 from medsynth.errors import BadData, BadUsage, MissingWeights
 
 SIZE = 16
-SMALL: dict[str, dict[str, Any]] = {"kl": {"width": 8, "factor": 4, "channels": 4}, "identity": {}}
+SMALL: dict[str, dict[str, Any]] = {
+    "kl": {"width": 8, "factor": 4, "channels": 4},
+    "identity": {},
+    "vq": {"width": 8, "factor": 2, "codebook": 512},
+}
 
 
 def config(kind: str, **changes: Any) -> Any:
@@ -64,18 +68,61 @@ def known(request: pytest.FixtureRequest) -> tuple[str, int, Any]:
     return kind, channels, trained(kind, channels)
 
 
+@pytest.fixture
+def continuous(known: tuple[str, int, Any]) -> tuple[str, int, Any]:
+    if known[2].code.vocabulary:
+        pytest.skip("its code is discrete")
+    return known
+
+
+@pytest.fixture
+def discrete(known: tuple[str, int, Any]) -> tuple[str, int, Any]:
+    if not known[2].code.vocabulary:
+        pytest.skip("its code is continuous")
+    return known
+
+
 def test_there_and_back_keeps_the_shape_and_the_range(known: tuple[str, int, Any]) -> None:
     _, channels, codec = known
     images = some_images(5, channels, seed=1)
     posterior = codec.encode(images)
     latents = codec.latents(posterior, torch.randn(5, *codec.code.shape))
-    decoded = codec.decode(latents)
-    assert posterior.shape == (5, 2 * codec.code.shape[0], *codec.code.shape[1:])
+    decoded, embedded = codec.decode(latents), codec.embed(latents)
     assert latents.shape == (5, *codec.code.shape)
     assert decoded.shape == images.shape
     assert decoded.min() >= -1
     assert decoded.max() <= 1
-    assert latents.dtype == decoded.dtype == torch.float32
+    assert decoded.dtype == embedded.dtype == torch.float32
+    assert (embedded.ndim, len(embedded)) == (2, 5)
+
+
+def test_a_continuous_posterior_is_means_and_log_variances(continuous: tuple[str, int, Any]) -> None:
+    _, channels, codec = continuous
+    posterior = codec.encode(some_images(5, channels, seed=1))
+    assert posterior.shape == (5, 2 * codec.code.shape[0], *codec.code.shape[1:])
+    assert codec.latents(posterior, torch.randn(5, *codec.code.shape)).dtype == torch.float32
+
+
+def test_tokens_are_whole_numbers_of_the_vocabulary_and_stay_what_they_are(discrete: tuple[str, int, Any]) -> None:
+    kind, channels, codec = discrete
+    tokens = codec.encode(some_images(5, channels, seed=1))
+    assert tokens.dtype == torch.int64
+    assert tokens.min() >= 0
+    assert tokens.max() < codec.code.vocabulary == config(kind).codebook <= 2**16
+    stored = tokens.numpy().astype("uint16")  # as they lie on the disk
+    assert codec.latents(torch.from_numpy(stored), torch.randn(5, *codec.code.shape)).equal(tokens)
+    before = codec.decode(tokens)
+    codec.measure(tokens)
+    assert codec.decode(tokens).equal(before)
+    assert codec.encode(some_images(5, channels, seed=1)).equal(tokens)
+
+
+def test_tokens_that_say_the_same_are_near_to_each_other(discrete: tuple[str, int, Any]) -> None:
+    _, channels, codec = discrete
+    tokens = codec.encode(some_images(6, channels))
+    away = torch.cdist(codec.embed(tokens), codec.embed(tokens))
+    assert away.diagonal().max() < 1e-2
+    assert (away + 9 * torch.eye(6)).min() > 0.1
 
 
 def test_a_picture_is_recognised_after_there_and_back(known: tuple[str, int, Any]) -> None:
@@ -85,8 +132,8 @@ def test_a_picture_is_recognised_after_there_and_back(known: tuple[str, int, Any
     assert (made - images).abs().mean() < 0.25 * (images - images.mean(0)).abs().mean()
 
 
-def test_latents_have_zero_mean_and_unit_deviation_on_what_was_measured(known: tuple[str, int, Any]) -> None:
-    _, channels, codec = known
+def test_latents_have_zero_mean_and_unit_deviation_on_what_was_measured(continuous: tuple[str, int, Any]) -> None:
+    _, channels, codec = continuous
     posterior = codec.encode(some_images(48, channels))
     noise = torch.randn(20, *posterior[:, : codec.code.shape[0]].shape, generator=torch.Generator().manual_seed(0))
     latents = torch.cat([codec.latents(posterior, part) for part in noise])
@@ -94,8 +141,8 @@ def test_latents_have_zero_mean_and_unit_deviation_on_what_was_measured(known: t
     torch.testing.assert_close(latents.std(dim=(0, 2, 3)), torch.ones(codec.code.shape[0]), atol=0.03, rtol=0)
 
 
-def test_the_posterior_is_raw_and_does_not_know_the_scale(known: tuple[str, int, Any]) -> None:
-    kind, channels, codec = known
+def test_the_posterior_is_raw_and_does_not_know_the_scale(continuous: tuple[str, int, Any]) -> None:
+    kind, channels, codec = continuous
     images = some_images(6, channels, seed=2)
     before, noise = codec.encode(images), torch.zeros(6, *codec.code.shape)
     other = trained(kind, channels)
@@ -107,8 +154,8 @@ def test_the_posterior_is_raw_and_does_not_know_the_scale(known: tuple[str, int,
     )
 
 
-def test_latents_are_drawn_from_the_posterior(known: tuple[str, int, Any]) -> None:
-    _, channels, codec = known
+def test_latents_are_drawn_from_the_posterior(continuous: tuple[str, int, Any]) -> None:
+    _, channels, codec = continuous
     posterior, noise = codec.encode(some_images(2, channels)), torch.randn(2, *codec.code.shape)
     middle, deviation = codec.latents(posterior, torch.zeros_like(noise)), posterior.chunk(2, dim=1)[1].mul(0.5).exp()
     torch.testing.assert_close(codec.latents(posterior, noise), middle + noise * deviation / codec.scale.deviation)

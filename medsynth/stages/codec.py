@@ -1,27 +1,33 @@
 """training images -> codec, with its scale of latents and its error on patients it has not seen."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from medsynth import codecs, seeds
-from medsynth.artifacts import checkpoint, cohort, scores
+from medsynth import codecs, kinds, seeds
+from medsynth.artifacts import checkpoint, cohort, scores, weights
 from medsynth.artifacts.cohort import Cohort
 from medsynth.artifacts.scores import Score
 from medsynth.codecs import Picture
 from medsynth.data import images
-from medsynth.data.loading import ImageSet
+from medsynth.data.loading import ImageSet, labels_of
 from medsynth.draws import Draws
 from medsynth.job import Job, Result
 from medsynth.metrics import reconstruction
-from medsynth.shapes import Loss
-from medsynth.training import Fitted, Hooks, LossOf, Place, fit, foretell
+from medsynth.player import Player
+from medsynth.settings import Fitting
+from medsynth.shapes import Images, Loss
+from medsynth.stages.classify import refuse_foreign
+from medsynth.training import Fitted, Hooks, Place, Played, fit, foretell
 
 BATCH = 32
+FEATURES = "features"  # folder of what a codec had learn the labels before itself
 BEGINNING = 1000  # images that a codec may look at before its first step
 SHOWN = 8  # pictures in a preview
+LEARNING_LABELS = {"batch_size": 32, "learning_rate": 1e-3, "warmup_steps": 20, "schedule": "cosine", "ema": 0.95}
 
 
 def run(job: Job) -> Result:
@@ -31,12 +37,13 @@ def run(job: Job) -> Result:
     training, held_out = everyone.training(job.fold), everyone.selection(job.fold)
     pixels = ImageSet(training.samples)
     picture = Picture(everyone.facts.channels, everyone.facts.image_size)
-    model, learns = _build(job, picture, pixels)
+    model, learns = _build(job, picture, pixels, training)
     fitted = None
     if learns:
+        _prepare(job, model, pixels, training)
         hooks = Hooks(preview=lambda trained, step: _preview(job, f"step-{step:07d}", trained, held_out))
-        loss = _loss(job, model, pixels, everyone.facts.mirror)
-        fitted = fit(model, loss, items=len(pixels), settings=job.settings, place=_place(job), hooks=hooks)
+        played = _played(job, model, pixels, everyone.facts.mirror)
+        fitted = fit(model, played, items=len(pixels), settings=job.settings, place=_place(job), hooks=hooks)
     if job.world.is_first:
         _measure(model, pixels, job)
         codecs.save(job.out, model, job.settings, picture)
@@ -51,20 +58,22 @@ def forecast(job: Job) -> dict[str, Any]:
     """What training would take."""
     everyone = cohort.load(job.input("ingest"))
     assert job.fold is not None
-    pixels = ImageSet(everyone.training(job.fold).samples)
-    model, learns = _build(job, Picture(everyone.facts.channels, everyone.facts.image_size), pixels)
+    training = everyone.training(job.fold)
+    pixels = ImageSet(training.samples)
+    model, learns = _build(job, Picture(everyone.facts.channels, everyone.facts.image_size), pixels, training)
     if not learns:
         return {"images": len(pixels), "steps": 0}
-    loss = _loss(job, model, pixels, everyone.facts.mirror)
-    return foretell(model, loss, items=len(pixels), settings=job.settings, place=_place(job))
+    played = _played(job, model, pixels, everyone.facts.mirror)
+    return foretell(model, played, items=len(pixels), settings=job.settings, place=_place(job))
 
 
-def _build(job: Job, picture: Picture, pixels: ImageSet) -> tuple[Any, bool]:
+def _build(job: Job, picture: Picture, pixels: ImageSet, training: Cohort) -> tuple[Any, bool]:
     """The codec before its first step, and whether it takes any."""
     if _imported_from(job):
-        from medsynth.codecs.kl.model import Model
-
-        return Model.imported(job.settings, picture, Path(job.settings.weights)).to(job.device), False
+        path = Path(job.settings.weights).expanduser()
+        refuse_foreign(path, training)
+        model = kinds.model("codecs", job.settings.kind).imported(job.settings, picture, path)
+        return model.to(job.device), getattr(job.settings, "fine_tune", False)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_seed(job))
         model = codecs.build(job.settings, picture)
@@ -72,14 +81,56 @@ def _build(job: Job, picture: Picture, pixels: ImageSet) -> tuple[Any, bool]:
     return model.to(job.device), model.trains
 
 
-def _loss(job: Job, model: Any, pixels: ImageSet, mirror: bool) -> LossOf:
-    def loss(rows: torch.Tensor, draws: Draws) -> Loss:
-        batch = pixels.tensor(rows)
-        flipped = (draws.uniform() < 0.5) & mirror
-        batch = torch.where(flipped[:, None, None, None], batch.flip(3), batch)
-        return model.loss(batch.to(job.device), draws)
+def _prepare(job: Job, model: Any, pixels: ImageSet, training: Cohort) -> None:
+    """Have the labels of the training images learnt by what the codec wants to see pictures with, if it wants that."""
+    if not hasattr(model, "preparation"):
+        return
+    seed, facts = seeds.derive(_seed(job), FEATURES), training.facts
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        wanted = model.preparation(len(facts.labels), one_class=facts.one_class)
+    if wanted is None:
+        return model.prepare(None)
+    network, steps = wanted
+    folder, labels = job.out / FEATURES, labels_of(training.samples)
+    folder.mkdir(exist_ok=True)
+    if job.world.agree((folder / weights.WEIGHTS).is_file()):
+        weights.load_into(folder, network)
+    else:
+        place = replace(_place(job), folder=folder, seed=seed, name=f"{_place(job).name}, features")
 
-    return loss
+        def loss(rows: torch.Tensor, draws: Draws) -> Loss:
+            return network.loss(_images(job, pixels, facts.mirror, rows, draws), labels[rows].to(job.device))
+
+        fit(network, loss, items=len(pixels), settings=Fitting(steps=steps, **LEARNING_LABELS), place=place)
+        if job.world.is_first:
+            weights.save_module(folder, network, {"labels": facts.labels, "trained_on": training.patients_hash()})
+            checkpoint.remove(folder)
+        job.world.wait()
+    return model.prepare(network.to(job.device))
+
+
+def _played(job: Job, model: Any, pixels: ImageSet, mirror: bool) -> Played:
+    """The codec's loss, or those of its players where it has opponents."""
+    if not hasattr(model, "players"):
+        return lambda rows, draws: model.loss(_images(job, pixels, mirror, rows, draws), draws)
+
+    def shown(player: Player) -> Player:
+        def loss(rows: torch.Tensor, draws: Draws, step: int) -> Loss:
+            return player.loss(_images(job, pixels, mirror, rows, draws), draws, step)
+
+        return replace(player, loss=loss)
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seeds.derive(_seed(job), "players"))
+        return [shown(player) for player in model.players()]
+
+
+def _images(job: Job, pixels: ImageSet, mirror: bool, rows: torch.Tensor, draws: Draws) -> Images:
+    """The pictures of these rows, some as their mirror images where that is plausible."""
+    batch = pixels.tensor(rows)
+    flipped = (draws.uniform() < 0.5) & mirror
+    return torch.where(flipped[:, None, None, None], batch.flip(3), batch).to(job.device)
 
 
 def _place(job: Job) -> Place:
@@ -151,6 +202,10 @@ def _result(job: Job, model: Any, training: Cohort, fitted: Fitted | None) -> Re
         "held_out_images": found["selection.psnr"].n,
     }
     notes = list(fitted.notes() if fitted else ())
+    if hasattr(model, "findings"):
+        numbers, sentences = model.findings()
+        summary |= numbers
+        notes += sentences
     if _imported_from(job):
         notes.append(
             f"The autoencoder was imported from {Path(job.settings.weights).name}: what it has seen is not known here."

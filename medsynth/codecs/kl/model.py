@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 from medsynth.codecs import Code, Picture
 from medsynth.codecs.kl.config import Config
-from medsynth.codecs.kl.shortcut import Shortcut
 from medsynth.codecs.scale import Scale
+from medsynth.codecs.shortcut import Shortcut
 from medsynth.draws import Draws
 from medsynth.errors import BadUsage, MissingWeights
 from medsynth.shapes import Images, Latents, Loss, Posterior
