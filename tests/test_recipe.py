@@ -113,7 +113,7 @@ def test_settings_that_change_nothing_of_the_result_are_no_part_of_what_was_aske
         ("[codec]\nkind = 3", "there is no codec 3", "it may be one of: identity, kl"),
         ("[codec]\nkind = ['kl']", "there is no codec ['kl']", "it may be one of: identity, kl"),
         ("[generator.nca]\nsteps = 3", "there is no generator 'nca'", "geca"),
-        ("[generator]\ncodec = 'vq'", "there is no codec 'vq'", "it may be one of: identity, kl"),
+        ("[generator]\ncodec = 'vae'", "there is no codec 'vae'", "it may be one of: identity, kl"),
         ("[generator.ldm]\ncodec = 'identty'", "there is no codec 'identty'", "did you mean identity?"),
         ("[expand]\nguidance_interval = ['0.2']", "[expand] guidance_interval = ['0.2']: two shares between 0 and 1 "
          "are meant, LOW,HIGH, as in --guidance-interval 0.2,0.8", "guidance_interval: From where"),
