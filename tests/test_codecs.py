@@ -24,7 +24,7 @@ SIZE = 16
 SMALL: dict[str, dict[str, Any]] = {
     "kl": {"width": 8, "factor": 4, "channels": 4},
     "identity": {},
-    "vq": {"width": 8, "factor": 2, "codebook": 512},
+    "vq": {"width": 8, "factor": 2, "codebook": 256},
 }
 
 

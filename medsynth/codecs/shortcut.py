@@ -28,13 +28,14 @@ class Shortcut(nn.Module):
         return self.to_pixels(latents)
 
     @torch.no_grad()
-    def fit(self, images: Images) -> None:
-        """Set both ways to the principal components of the images' patches, half whitened, then rotated.
+    def fit(self, images: Images, whitened: float = 0.5) -> None:
+        """Set both ways to the principal components of the images' patches, whitened by some part, then rotated.
 
-        Half whitened: scaled to the square root of their deviation. With all components alike, a generator would
-        care as much for the faintest as for the first, and neighbouring patches would not match in brightness; left
-        as they are, it would not learn the faint ones. Rotated: every channel carries a part of each component, so
-        that giving the channels unit deviation does not whiten them after all.
+        Half whitened, which is what a generator of latents wants: scaled to the square root of their deviation. With
+        all components alike, a generator would care as much for the faintest as for the first, and neighbouring
+        patches would not match in brightness; left as they are, it would not learn the faint ones. Rotated: every
+        channel carries a part of each component, so that giving the channels unit deviation does not whiten them after
+        all. Not whitened, distances between codes are those between patches: that is what a codebook wants.
 
         images (batch, channel, row, column). Channels beyond the patch's dimensions stay at zero.
         """
@@ -50,8 +51,8 @@ class Shortcut(nn.Module):
         # eigh fixes vectors up to their sign; the largest entry is made positive so that every machine agrees.
         basis = vectors[:, order]
         basis = basis * basis.gather(0, basis.abs().argmax(0, keepdim=True)).sign()
-        turn = _rotation(len(order))
-        code, pixels = turn @ (basis / deviations.sqrt()).T, turn @ (basis * deviations.sqrt()).T
+        turn, scale = _rotation(len(order)), deviations**whitened
+        code, pixels = turn @ (basis / scale).T, turn @ (basis * scale).T
         for part in (*self.to_code.parameters(), *self.to_pixels.parameters()):
             nn.init.zeros_(part)
         code_bias, pixels_bias = self.to_code.bias, self.to_pixels.bias

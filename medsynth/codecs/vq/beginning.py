@@ -32,7 +32,7 @@ class Beginning(nn.Module):
 
     @torch.no_grad()
     def fit(self, images: Images) -> None:
-        self.shortcut.fit(images)
+        self.shortcut.fit(images, whitened=0.0)  # an entry stands for patches that look alike
         gain = SPREAD / self.shortcut.encode(images).std().clamp(min=1e-6)
         for part in self.shortcut.to_code.parameters():
             part *= gain
