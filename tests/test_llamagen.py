@@ -206,3 +206,14 @@ def test_the_cost_is_that_of_the_products_of_one_token():
         model = Model(Config(size="b"), code=PAPER, labels=2)
     # 97.5 million weights; keys and values of 512.5 tokens on average, 12 blocks of 768
     assert model.macs() == 84_934_656 + 16_384 * 768 + 2 * 12 * 768 * 512.5
+
+
+@pytest.mark.parametrize(
+    ("size", "images", "better"),
+    [("xl", 5489, "b"), ("l", 5489, "b"), ("b", 5489, None), ("b", 1000, "s"), ("s", 20, "tiny"), ("tiny", 3, None)],
+)
+def test_a_network_far_too_large_for_its_images_is_named_with_the_size_to_take(size, images, better):
+    with torch.device("meta"):
+        notes = Model(Config(size=size), code=PAPER, labels=2).notes(images)
+    assert len(notes) == (better is not None)
+    assert all(f"--set generator.llamagen.size={better}" in note and f"{images:,} images" in note for note in notes)

@@ -50,7 +50,9 @@ def run(job: Job) -> Result:
         "seconds_per_training_image": float(f"{fitted.seconds / max(1, fitted.steps) / job.settings.batch_size:.4g}"),
         **cost.peak_memory(job.device),
     }
-    return Result(summary, material.training.cohort.patients_hash(), (*fitted.notes(), *_notes(job, material, fitted)))
+    own = model.notes(items) if hasattr(model, "notes") else ()
+    notes = (*fitted.notes(), *_notes(job, material, fitted), *own)
+    return Result(summary, material.training.cohort.patients_hash(), notes)
 
 
 def forecast(job: Job) -> dict[str, Any]:

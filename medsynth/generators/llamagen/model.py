@@ -14,6 +14,10 @@ from medsynth.nn.row_dropout import RowDropout
 from medsynth.sampling import Sampling
 from medsynth.shapes import Labels, Loss, Tokens
 
+# From which on more than learning by heart is hardly to be expected: a judgement, between the 600 that GPT-XL has for
+# each image of ImageNet and the 141,000 that it has for each of the 5,489 fundus images of the paper.
+PARAMETERS_AN_IMAGE = 50_000
+
 
 class Model(nn.Module):
     """Autoregressive images (Sun et al. 2024, arXiv 2406.06525), several labels an image."""
@@ -60,6 +64,22 @@ class Model(nn.Module):
     def macs(self) -> int:
         """Multiply-accumulates of one token of one image, the mean over all."""
         return self.transformer.macs()
+
+    def notes(self, images: int) -> tuple[str, ...]:
+        """What is to be said of a training on so many images."""
+        with torch.device("meta"):
+            made = {
+                size: Transformer(shape, self.transformer.grid, self.code.vocabulary) for size, shape in SHAPES.items()
+            }
+        each = {size: sum(p.numel() for p in network.parameters()) / images for size, network in made.items()}
+        size, fitting = self.config.size, [size for size, share in each.items() if share <= PARAMETERS_AN_IMAGE]
+        if size in fitting or size == "tiny":
+            return ()
+        better = max(fitting, key=lambda size: each[size], default="tiny")
+        return (
+            f"{images * each[size] / 1e6:,.0f} million parameters for {images:,} images, {each[size]:,.0f} an image, are"
+            f" enough to learn all of them by heart. --set generator.llamagen.size={better} has {each[better]:,.0f}.",
+        )
 
 
 class LabelTable(nn.Module):
