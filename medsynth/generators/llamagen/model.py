@@ -76,9 +76,10 @@ class Model(nn.Module):
         if size in fitting or size == "tiny":
             return ()
         better = max(fitting, key=lambda size: each[size], default="tiny")
+        whole = images * each[size] / 1e6
         return (
-            f"{images * each[size] / 1e6:,.0f} million parameters for {images:,} images, {each[size]:,.0f} an image, are"
-            f" enough to learn all of them by heart. --set generator.llamagen.size={better} has {each[better]:,.0f}.",
+            f"{whole:,.0f} million parameters for {images:,} images, {each[size]:,.0f} an image, are enough to learn "
+            f"all of them by heart. --set generator.llamagen.size={better} has {each[better]:,.0f}.",
         )
 
 
