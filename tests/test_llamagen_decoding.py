@@ -92,7 +92,7 @@ def test_no_row_of_a_product_depends_on_the_others_to_the_bit(arithmetic, inner,
         assert times(x[:rows]).equal(whole[:rows]), rows
 
 
-def test_int8_is_near(model):
+def test_int8_is_near():
     torch.manual_seed(0)
     weight, x = torch.randn(96, 256), torch.randn(5, 256)
     x[1], weight[3] = 0, 0  # nothing to scale by

@@ -25,7 +25,9 @@ def product(weight: Tensor, arithmetic: Arithmetic) -> Product:
     on_cpu = weight.device.type == "cpu" and torch.backends.mkldnn.is_available()
     if arithmetic == "int8":
         if not on_cpu:
-            raise BadUsage(f"int8 is for CPUs with oneDNN, and this is {weight.device.type}", hint="--arithmetic exact")
+            raise BadUsage(
+                f"int8 is oneDNN's, which this {weight.device.type} does not have", hint="--arithmetic exact"
+            )
         return _rounded(weight)
     return _exact(weight) if on_cpu else lambda x: F.linear(x, weight)
 
