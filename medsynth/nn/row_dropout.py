@@ -19,7 +19,7 @@ class RowDropout:
 
     def __call__(self, x: Tensor) -> Tensor:
         """x (row, ...)"""
-        hidden = round(LEVELS * self.rate)
+        hidden = min(LEVELS - 1, round(LEVELS * self.rate))
         values = x[0].numel()
         decisions = self.draws.words(-(-values // 4)).view(torch.int16)[:, :values].view(x.shape)
         return x.masked_fill(decisions < hidden - LEVELS // 2, 0) * (LEVELS / (LEVELS - hidden))

@@ -24,7 +24,7 @@ class Config(Watched):
     for two CPU cores."""
     codec: str | None = "vq"
     """Codec whose tokens are learnt."""
-    dropout: Share = 0.1
+    dropout: Below1 = 0.1
     """How much is hidden of the tokens' embeddings and of what attention and MLP answer, in training."""
     label_dropout_rate: Share = 0.1
     """How often labels are hidden."""
