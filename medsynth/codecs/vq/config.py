@@ -45,7 +45,7 @@ class Config(Fitting):
     """Put entries that no token took in these steps beside those most used."""
     pixel_weight: Weight = 1.0
     """Weight of the squared error of pixels."""
-    edge_weight: Weight = 1.0
+    edge_weight: Weight = 0.3
     """Weight of the absolute error of differences between neighbouring pixels."""
     perceptual_weight: Weight = 0.0
     """Weight of the error of features: of LPIPS where its weights are given, else of a small ResNet that first learns

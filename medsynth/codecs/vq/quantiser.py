@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from medsynth.shapes import Loss, Tokens
 
-CHUNK = 2**22  # similarities that are held at a time
+CHUNK, CHUNK_OF_GPU = 2**20, 2**27  # products that are held at a time
 TEMPERATURE = 0.01  # of the softmax over distances in the entropy term
 ASIDE = 0.02  # how far an entry that nobody used is put from one of the most used, against their unit length
 
@@ -149,7 +149,7 @@ def nearest(unit: Tensor, book: Tensor) -> Tensor:
     On the unit sphere the nearest is the one with the largest product. Rows go in chunks: what the textbook's matrix
     of distances holds at once does not fit into a cache, and for large images not into memory.
     """
-    chunk = max(1, CHUNK // len(book))
+    chunk = max(1, (CHUNK_OF_GPU if unit.is_cuda else CHUNK) // len(book))
     return torch.cat([(rows @ book.T).argmax(dim=1) for rows in unit.split(chunk)])
 
 
