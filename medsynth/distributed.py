@@ -57,6 +57,17 @@ class World:
         distributed.all_reduce(found, distributed.ReduceOp.MAX, group=_control())
         return int(found)
 
+    def mean(self, number: float) -> float:
+        """The mean of the processes' numbers, in every process."""
+        if self.size == 1:
+            return number
+        import torch
+        from torch import distributed
+
+        found = torch.tensor([number], dtype=torch.float64)
+        distributed.all_reduce(found, group=_control())
+        return float(found) / self.size
+
     def wait(self) -> None:
         """Return when every process has come here."""
         self.agree(None)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from medsynth import sharding
 from medsynth.artifacts import checkpoint
 from medsynth.distributed import World
 from medsynth.draws import Draws
@@ -36,11 +37,13 @@ class Learner:
     facts: dict[str, Any]
 
     def __init__(self, players: Sequence[Player], settings: Fitting, device: str, world: World) -> None:
-        self.players, self.settings, self.device = players, settings, device
+        self.players, self.settings, self.device, self.world = players, settings, device, world
+        self.sharded = settings.sharded and world.size > 1
         self.model = nn.ModuleDict({player.name: player.module for player in players}).to(device)
+        # Before the optimisers: sharding puts other parameters in place of those that were there.
+        self.objectives = {player.name: self._parallel(_Objective(player)) for player in players}
         self.trainable = {p.name: [w for w in p.module.parameters() if w.requires_grad] for p in players}
         self.optimizers = {p.name: _optimizer(self.trainable[p.name], p, settings) for p in players}
-        self.objectives = {player.name: _parallel(_Objective(player), world) for player in players}
         self.precision = precision(settings.precision, device)
         self.first = _copied(self.model.state_dict())
         self.restart()
@@ -73,6 +76,7 @@ class Learner:
             self.scaler.scale(value).backward()
             self.scaler.unscale_(optimizer)
             norm = nn.utils.clip_grad_norm_(player.module.parameters(), self.settings.clip_norm)
+            norm = sharding.whole({"norm": norm})["norm"]
             if not math.isfinite(norm) and self.scaler.get_scale() <= 1:  # fp16 first lowers its scale
                 return None
             self.scaler.step(optimizer)
@@ -93,6 +97,16 @@ class Learner:
     def _scaler(self) -> torch.amp.GradScaler:
         return torch.amp.GradScaler(self.device, enabled=self.precision == torch.float16)
 
+    def _parallel(self, objective: nn.Module) -> nn.Module:
+        """As DistributedDataParallel or FSDP2 has it, which take the mean of the processes' gradients."""
+        if self.world.size == 1:
+            return objective
+        if self.sharded:
+            return sharding.shard(objective, self.world, self.device)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # torch is about to rename the argument
+            return nn.parallel.DistributedDataParallel(objective, broadcast_buffers=False)
+
     @torch.no_grad()
     def average(self) -> None:
         """Running mean of parameters and buffers, with a warm-up, so that the first weights do not count for long."""
@@ -100,7 +114,8 @@ class Learner:
         decay = min(self.settings.ema, (1 + step) / (10 + step))
         live = self.model.state_dict()
         floating = [name for name, value in live.items() if value.is_floating_point()]
-        torch._foreach_lerp_([self.mean[n] for n in floating], [live[n] for n in floating], 1 - decay)
+        here = (sharding.local([tensors[n] for n in floating]) for tensors in (self.mean, live))
+        torch._foreach_lerp_(*here, 1 - decay)
         for name in live.keys() - set(floating):
             self.mean[name].copy_(live[name])
 
@@ -128,13 +143,24 @@ class Learner:
         self.model.eval()
 
     def save(self, folder: Path) -> None:
-        """Write a checkpoint."""
+        """Write a checkpoint: the first process does, and it is whole, so that any number of processes can go on.
+
+        All processes have to ask for it: what lies in parts is put together first.
+        """
         parts = {"model": self.model.state_dict(), "mean": self.mean, "kept": self.kept}
         tensors = {f"{part}/{name}": value for part, values in parts.items() for name, value in values.items()}
         for player, optimizer in self.optimizers.items():
             for index, moments in optimizer.state_dict()["state"].items():
                 tensors |= {f"optimizer/{player}/{index}/{name}": value for name, value in moments.items()}
-        checkpoint.save(folder, checkpoint.State(tensors, self.facts | {"scaler": self.scaler.state_dict()}))
+        tensors = sharding.whole(tensors)
+        if self.world.is_first:
+            checkpoint.save(folder, checkpoint.State(tensors, self.facts | {"scaler": self.scaler.state_dict()}))
+
+    def _moved_by(self, moment: str) -> Tensor:
+        """The parameter that a moment in a checkpoint belongs to."""
+        player, index, _ = moment.split("/")
+        groups = self.optimizers[player].param_groups
+        return [parameter for group in groups for parameter in group["params"]][int(index)]
 
     def load(self, folder: Path) -> bool:
         """Go back to the newest whole checkpoint. False where there is none."""
@@ -144,7 +170,8 @@ class Learner:
         parts: dict[str, dict[str, Tensor]] = {"model": {}, "mean": {}, "kept": {}, "optimizer": {}}
         for name, value in state.tensors.items():
             part, _, rest = name.partition("/")
-            parts[part][rest] = value.to(self.device)
+            like = self.first[rest] if part != "optimizer" else self._moved_by(rest)
+            parts[part][rest] = sharding.parted(value.to(self.device), like) if value.ndim else value.to(self.device)
         self.model.load_state_dict(parts["model"])
         self.mean, self.kept = parts["mean"], parts["kept"]
         moments: dict[str, dict[int, dict[str, Tensor]]] = {player: {} for player in self.optimizers}
@@ -176,14 +203,6 @@ class _Objective(nn.Module):
 
     def forward(self, rows: Tensor, draws: Draws, step: int) -> Loss:
         return self.loss(rows, draws, step)
-
-
-def _parallel(objective: nn.Module, world: World) -> nn.Module:
-    if world.size == 1:
-        return objective
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # torch is about to rename the argument
-        return nn.parallel.DistributedDataParallel(objective, broadcast_buffers=False)
 
 
 def _optimizer(trainable: Sequence[nn.Parameter], player: Player, settings: Fitting) -> torch.optim.AdamW:

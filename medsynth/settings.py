@@ -11,7 +11,7 @@ STRICT = ConfigDict(
 )
 
 # Settings that change what is seen on the way, never what comes out: a change of them makes nothing stale.
-COSMETIC = frozenset({"log_every", "preview_every", "checkpoint_seconds"})
+COSMETIC = frozenset({"log_every", "preview_every", "checkpoint_seconds", "sharded"})
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -53,6 +53,8 @@ class Fitting(BaseModel):
     """Steps between two preview pictures; 0 draws none."""
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 60.0
     """Seconds of training that a killed process loses at most."""
+    sharded: bool = False
+    """Share weights, gradients and moments out to the processes of torchrun: for what one GPU cannot hold."""
 
     @property
     def keeps(self) -> bool:

@@ -7,7 +7,8 @@ attempt was killed. So a resumed training is the training that was never stopped
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from medsynth import interrupt, seeds
+from medsynth import interrupt, seeds, sharding
 from medsynth.artifacts import log
 from medsynth.distributed import World
 from medsynth.draws import Draws, step_draws
@@ -133,6 +134,8 @@ class _Run:
     ) -> None:
         self.model, self.items, self.settings, self.place, self.hooks = model, items, settings, place, hooks
         players = [_alone(model, loss)] if callable(loss) else loss
+        shards = settings.sharded and place.world.size > 1 and place.world.is_first
+        self.mirror = sharding.Mirror(model) if shards else None  # made before there are parts
         self.learner = Learner(players, settings, place.device, place.world)
         self.losses: defaultdict[str, list[Tensor]] = defaultdict(list)  # of each player since the last line of the log
         self.progress = 0.0  # from 0 to 1, the same in every process
@@ -159,13 +162,15 @@ class _Run:
             # All processes stop after the same step, though a signal may reach them at different ones.
             signal = self.place.world.largest(interrupt.asked())
             if signal or time.monotonic() - saved >= self.settings.checkpoint_seconds:
-                self._save()
+                self.learner.save(self.place.folder)
                 saved = time.monotonic()
             if signal:
                 raise Interrupted(signal)
         # What was trained since the last save is not saved once more: for a large network that takes longer than it is
         # worth, and whoever is killed between here and the end of the stage loses checkpoint_seconds, as anywhere.
         self.learner.finish()
+        if self.learner.sharded:
+            sharding.gather(self.model)
         facts = self.facts
         return Fitted(
             facts["step"], facts["seconds"], facts["rollbacks"], tuple(facts["looks"]), facts["kept_step"],
@@ -215,20 +220,21 @@ class _Run:
         entry: dict[str, Any] = {}
         if self.hooks.look and (step % self.hooks.look_every == 0 or self._is_over()):
             entry = self._judged(self.hooks.look)
-        if not self.place.world.is_first:
-            return
         last = self._is_over()
         if self.hooks.preview and self.settings.preview_every and (step % self.settings.preview_every == 0 or last):
-            with self.learner.averaged():
-                self.hooks.preview(self.model, step)
+            with self._shown() as model:
+                if model:
+                    self.hooks.preview(model, step)
         if step % self.settings.log_every == 0 or last or entry:
             entry |= {"step": step, "seconds": round(self.facts["seconds"], 2), "learning_rate": self.learning_rate}
             entry |= self._mean_losses()
-            log.append(self.place.folder, {key: value for key, value in entry.items() if math.isfinite(value)})
+            if self.place.world.is_first:
+                log.append(self.place.folder, {key: value for key, value in entry.items() if math.isfinite(value)})
 
     def _mean_losses(self) -> dict[str, float]:
-        """Since they were asked for last: the first player's as "loss", the others' under their names."""
-        found = {name: torch.stack(seen).mean().item() for name, seen in self.losses.items()}
+        """Since they were asked for last, over all processes: the first player's as "loss", the others' by name."""
+        world = self.place.world
+        found = {name: world.mean(torch.stack(seen).mean().item()) for name, seen in self.losses.items()}
         self.losses.clear()
         first = self.learner.players[0].name
         return {"loss" if name == first else f"{name}_loss": mean for name, mean in found.items()}
@@ -236,9 +242,9 @@ class _Run:
     def _judged(self, look: Callable[[nn.Module], Look]) -> Look:
         """What a look found, after its verdict. The first process looks for all, so that all come to the same."""
         found: Look = {}
-        if self.place.world.is_first:
-            with self.learner.averaged():
-                found = look(self.model)
+        with self._shown() as model:
+            if model:
+                found = look(model)
         found = self.place.world.agree(found | {"step": self.facts["step"]})
         self.facts["looks"] = [*self.facts["looks"], found]
         verdict = self.hooks.judge(self.facts["looks"])
@@ -247,9 +253,18 @@ class _Run:
         self.facts["stopped"] = verdict.stop
         return dict(found)
 
-    def _save(self) -> None:
-        if self.place.world.is_first:
-            self.learner.save(self.place.folder)
+    @contextmanager
+    def _shown(self) -> Iterator[nn.Module | None]:
+        """For the first process, the model with the weights that others get to see; of a sharded one, its copy."""
+        if not self.learner.sharded and not self.place.world.is_first:
+            yield None
+            return
+        with self.learner.averaged():
+            if self.learner.sharded:
+                weights = sharding.whole(self.model.state_dict())
+                yield self.mirror.showing(weights) if self.mirror else None
+            else:
+                yield self.model
 
     def _begin(self) -> None:
         """From where an earlier attempt stood, if there was one."""

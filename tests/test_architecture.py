@@ -35,7 +35,7 @@ FLOORS = (
     {"codecs", "nn"},
     {"arms"},
     {"kinds", "presets", "rundir", "locks", "cost"},
-    {"artifacts"},
+    {"artifacts", "sharding"},
     {"errors", "shapes", "seeds", "draws", "player", "settings", "distributed", "interrupt"},
     {"sampling"},
 )
@@ -44,10 +44,10 @@ FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # Heavy libraries, and the only files that may name them; those marked * only inside a function.
 ALLOWED = {
     "torch": (
-        "stages/*", "generators/*/*", "codecs/*/*", "codecs/scale.py", "codecs/shortcut.py", "nn/*", "data/augment.py", "data/images.py",
-        "data/loading.py", "training.py", "watch.py", "learner.py", "order.py", "classifier.py", "shapes.py",
-        "draws.py", "player.py", "*cost.py", "artifacts/weights.py", "artifacts/checkpoint.py", "*command.py", "*pipeline.py",
-        "*distributed.py",
+        "stages/*", "generators/*/*", "codecs/*/*", "codecs/scale.py", "codecs/shortcut.py", "nn/*", "data/augment.py",
+        "data/images.py", "data/loading.py", "training.py", "watch.py", "learner.py", "order.py", "classifier.py",
+        "shapes.py", "draws.py", "player.py", "sharding.py", "*cost.py", "artifacts/weights.py",
+        "artifacts/checkpoint.py", "*command.py", "*pipeline.py", "*distributed.py",
     ),
     "diffusers": ("*codecs/kl/model.py", "*nn/diffusion.py", "*nn/unet.py"),
     "timm": ("*classifier.py",),

@@ -44,6 +44,7 @@ def test_the_processes_share_a_batch_evenly_without_gaps(size: int, batch_size: 
 def test_one_process_agrees_with_itself() -> None:
     alone = World()
     assert (alone.agree({"a": [1, None]}), alone.largest(7), alone.is_first) == ({"a": [1, None]}, 7, True)
+    assert alone.mean(0.5) == 0.5
     alone.wait()
 
 
