@@ -207,12 +207,12 @@ class _Objective(nn.Module):
 
 def _optimizer(trainable: Sequence[nn.Parameter], player: Player, settings: Fitting) -> torch.optim.AdamW:
     """AdamW. Biases, gains and other vectors are spared the decay: to be small is not what they are for."""
-    rates = {"lr": player.learning_rate or settings.learning_rate, "betas": player.betas or settings.betas}
+    rate, betas = player.learning_rate or settings.learning_rate, player.betas or settings.betas
     groups = [
         {"params": [p for p in trainable if p.ndim >= 2], "weight_decay": settings.weight_decay},
         {"params": [p for p in trainable if p.ndim < 2], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW([group for group in groups if group["params"]], **rates, fused=True)
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=rate, betas=betas, fused=True)
 
 
 def _copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

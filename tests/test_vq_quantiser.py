@@ -83,6 +83,8 @@ def test_the_codebooks_term_moves_used_entries_alone_and_the_commitment_features
     made, given_ = quantiser(entries=50, terms=Terms(commitment=0.0)), features(1, 4, 2, 2).requires_grad_()
     found = made(given_)
     found.loss.backward()
+    assert made.embedding.weight.grad is not None
+    assert given_.grad is not None
     moved = made.embedding.weight.grad.abs().sum(dim=1) > 0
     assert set(moved.nonzero()[:, 0].tolist()) == set(found.tokens.flatten().tolist())
     assert given_.grad.abs().max() == 0
@@ -93,11 +95,12 @@ def test_the_codebooks_term_moves_used_entries_alone_and_the_commitment_features
 @given(st.floats(0.01, 4))
 def test_the_commitment_is_scaled_by_its_weight(weight: float) -> None:
     given_ = features(2, 4, 3, 3)
-    gradients = []
+    gradients: list[Tensor] = []
     for beta in (weight, 1.0):
         asked = given_.clone().requires_grad_()
         made = quantiser(terms=Terms(commitment=beta))
         made(asked).loss.backward()
+        assert asked.grad is not None
         gradients.append(asked.grad)
     assert_close(gradients[0], weight * gradients[1], atol=1e-6, rtol=1e-4)
 

@@ -27,7 +27,13 @@ BATCH = 32
 FEATURES = "features"  # folder of what a codec had learn the labels before itself
 BEGINNING = 1000  # images that a codec may look at before its first step
 SHOWN = 8  # pictures in a preview
-LEARNING_LABELS = {"batch_size": 32, "learning_rate": 1e-3, "warmup_steps": 20, "schedule": "cosine", "ema": 0.95}
+LEARNING_LABELS: dict[str, Any] = {
+    "batch_size": 32,
+    "learning_rate": 1e-3,
+    "warmup_steps": 20,
+    "schedule": "cosine",
+    "ema": 0.95,
+}
 
 
 def run(job: Job) -> Result:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, distributed
 
 from medsynth.codecs.vq.discriminator import Discriminator, critic_loss, painter_loss
 from medsynth.draws import Draws
@@ -54,7 +54,7 @@ class Duel:
         return critic_loss(self.config.adversary_loss, self.critic(images), self.critic(self.painted))
 
 
-def adaptive(error: Loss, verdict: Loss, layer: nn.Parameter) -> Tensor:
+def adaptive(error: Loss, verdict: Loss, layer: Tensor) -> Tensor:
     """The weight by which a verdict moves a layer as far as the error does (Esser et al. 2021, eq. 7)."""
     lengths = []
     for loss in (error, verdict):
