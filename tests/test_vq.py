@@ -137,7 +137,7 @@ def test_the_discriminator_comes_in_at_its_step_and_is_not_asked_before(
 
     seen: list[int] = []
     plain = duel.Discriminator.forward
-    monkeypatch.setattr(duel.Discriminator, "forward", lambda self, x: seen.append(len(x)) or plain(self, x))
+    monkeypatch.setattr(duel.Discriminator, "forward", lambda self, x: [seen.append(len(x)), plain(self, x)][1])
     train(built(images, **DUEL), images, tmp_path)
     assert len(seen) == 3 * (8 - 4)  # of the codec's images once, of real and painted ones once each
     assert ["discriminator_loss" in entry for entry in log.load(tmp_path)] == [False] * 4 + [True] * 4

@@ -38,6 +38,10 @@ class Codec(Protocol):
     once, on training images, and no other module knows it.
 
     A discrete codec's posterior is tokens, and so is its latent: there is nothing to draw and nothing to scale.
+
+    A codec may have more, which the codec stage uses where it is there: `imported` (a file or folder instead of a
+    training), `preparation` and `prepare` (what is to learn the labels first), `players` (who learns beside it) and
+    `findings` (numbers and notes once it has learnt).
     """
 
     code: Code
