@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 # Before torch is loaded: threads that wait by spinning slow a shared machine down many times over.
@@ -16,6 +17,7 @@ import torch
 from hypothesis import settings
 from shell import done
 
+from medsynth import generators
 from medsynth.data.drawn import draw_cohort
 from medsynth.rundir import RunDirectory
 
@@ -79,6 +81,17 @@ def ingested(pristine: RunDirectory, tmp_path: Path) -> RunDirectory:
 def expanded(finished: RunDirectory, tmp_path: Path) -> RunDirectory:
     """A run of two folds with everything up to the synthetic images, to do anything with."""
     return copied(finished, tmp_path / "run")
+
+
+@pytest.fixture
+def more_kinds(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The generators in tests/kinds beside the package's, for as long as the test runs: a folder is all it takes."""
+    own = Path(__file__).parent / "kinds"
+    monkeypatch.setattr(generators, "__path__", [*generators.__path__, str(own)])
+    yield
+    for folder in own.iterdir():
+        for name in [name for name in sys.modules if name.startswith(f"medsynth.generators.{folder.name}")]:
+            del sys.modules[name]
 
 
 def copied(run: RunDirectory, root: Path) -> RunDirectory:

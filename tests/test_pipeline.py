@@ -4,9 +4,8 @@ import json
 import shlex
 import shutil
 import signal
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from safetensors import safe_open
 from shell import contents, done, ended, medsynth, start
 
 import medsynth as package
-from medsynth import generators, kinds, locks, plan
+from medsynth import kinds, locks, plan
 from medsynth import recipe as recipes
 from medsynth.artifacts import checkpoint, cohort, log, predictions
 from medsynth.data import png
@@ -231,12 +230,9 @@ def test_a_generator_may_learn_another_codec(expanded: RunDirectory) -> None:
 
 
 @pytest.fixture
-def toy(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A second generator, for as long as the test runs: a folder is all it takes."""
-    monkeypatch.setattr(generators, "__path__", [*generators.__path__, str(Path(__file__).parent / "kinds")])
-    yield "toy"
-    for name in [name for name in sys.modules if name.startswith("medsynth.generators.toy")]:
-        del sys.modules[name]
+def toy(more_kinds: None) -> str:
+    """A second generator."""
+    return "toy"
 
 
 def test_generators_live_side_by_side_on_the_same_folds(expanded: RunDirectory, toy: str) -> None:

@@ -77,7 +77,7 @@ def error(model: Model, images: Images) -> float:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_it_learns_eight_images_by_heart(images: Images, channels: int, tmp_path: Path) -> None:
     eight = images[:8, :channels]
-    model = built(eight, factor=2, codebook=256, steps=80, batch_size=8, learning_rate=1e-3, usage_steps=50)
+    model = built(eight, factor=2, codebook=256, width=16, steps=100, learning_rate=1e-3, usage_steps=50, batch_size=8)
     before = error(model, eight)
     train(model, eight, tmp_path)
     assert error(model, eight) < 0.75 * before
