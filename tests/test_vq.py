@@ -77,11 +77,11 @@ def error(model: Model, images: Images) -> float:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_it_learns_eight_images_by_heart(images: Images, channels: int, tmp_path: Path) -> None:
     eight = images[:8, :channels]
-    model = built(eight, factor=2, codebook=256, width=16, steps=100, learning_rate=1e-3, usage_steps=50, batch_size=8)
+    model = built(eight, codebook=128, steps=120, batch_size=8, usage_steps=50)
     before = error(model, eight)
     train(model, eight, tmp_path)
-    assert error(model, eight) < 0.75 * before
-    assert error(model, eight) < 0.3 * (eight - eight.mean(0)).square().mean().sqrt().item()
+    assert error(model, eight) < 0.6 * before
+    assert error(model, eight) < 0.35 * (eight - eight.mean(0)).square().mean().sqrt().item()
 
 
 def test_it_begins_at_a_linear_code_whose_entries_are_used(images: Images) -> None:
