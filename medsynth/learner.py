@@ -114,8 +114,8 @@ class Learner:
         decay = min(self.settings.ema, (1 + step) / (10 + step))
         live = self.model.state_dict()
         floating = [name for name, value in live.items() if value.is_floating_point()]
-        here = (sharding.local([tensors[n] for n in floating]) for tensors in (self.mean, live))
-        torch._foreach_lerp_(*here, 1 - decay)
+        means, weights = (sharding.local([tensors[n] for n in floating]) for tensors in (self.mean, live))
+        torch._foreach_lerp_(means, weights, 1 - decay)
         for name in live.keys() - set(floating):
             self.mean[name].copy_(live[name])
 

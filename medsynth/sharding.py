@@ -24,7 +24,8 @@ def shard(objective: nn.Module, world: World, device: str) -> nn.Module:
     from torch.distributed.fsdp import fully_shard
 
     mesh = init_device_mesh(device, (world.size,))
-    named = [block for part in objective.modules() if hasattr(part, "shards") for block in part.shards()]
+    parts: list[Any] = [part for part in objective.modules() if hasattr(part, "shards")]
+    named = [block for part in parts for block in part.shards()]
     for part in (*named, objective):
         fully_shard(part, mesh=mesh)
     return objective

@@ -35,5 +35,5 @@ class Beginning(nn.Module):
         self.shortcut.fit(images, whitened=0.0)  # an entry stands for patches that look alike
         gain = SPREAD / self.shortcut.encode(images).std().clamp(min=1e-6)
         for part in self.shortcut.to_code.parameters():
-            part *= gain
+            part.mul_(gain)
         self.shortcut.to_pixels.weight /= gain

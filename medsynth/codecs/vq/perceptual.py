@@ -46,6 +46,9 @@ def _unit(features: Tensor) -> Tensor:
 class Lpips(nn.Module):
     """VGG16 with the linear weights of Zhang et al. 2018, from a local file; nothing of it learns or drops out."""
 
+    shift: Tensor
+    deviation: Tensor
+
     def __init__(self, path: Path) -> None:
         """Raises MissingWeights for a file that is not there, not whole or of something else."""
         super().__init__()
@@ -60,9 +63,8 @@ class Lpips(nn.Module):
         for level, convolutions in enumerate(VGG16):
             h = F.max_pool2d(h, 2) if level else h
             for i in convolutions:
-                h = F.relu(
-                    F.conv2d(h, *(self.get_buffer(f"features_{i}_{part}") for part in ("weight", "bias")), padding=1)
-                )
+                weight, bias = (self.get_buffer(f"features_{i}_{part}") for part in ("weight", "bias"))
+                h = F.relu(F.conv2d(h, weight, bias, padding=1))
             found.append(h)
         return found
 
