@@ -75,9 +75,12 @@ def test_every_update_of_geca_is_its_part_of_an_evaluation(sampling: Sampling) -
 
 @pytest.mark.parametrize("kind", kinds.names("generators"))
 def test_every_generator_says_how_often_its_network_runs(kind: str) -> None:
-    model = generators.build(kinds.config("generators", kind)(), code=Code((3, 8, 8)), labels=LABELS)
+    config = kinds.config("generators", kind)()
+    of_tokens = "codebook" in kinds.config("codecs", config.codec or "kl").model_fields
+    code = Code((2, 3), vocabulary=5) if of_tokens else Code((3, 8, 8))
+    model = generators.build(config, code=code, labels=LABELS)
     once, twice = (model.evaluations(Sampling(steps=6, guidance=scale)) for scale in (1.0, 2.0))
-    assert (once, twice) == (6, 12)
+    assert (once, twice) == (6, 12)  # six steps of diffusion, or six tokens
     facts = cost.of_network(model)
     assert facts["parameters"] == sum(p.numel() for p in model.parameters())
     assert facts["mega_macs_per_forward"] == pytest.approx(model.macs() / 1e6, abs=0.05)

@@ -144,11 +144,11 @@ def test_folds_and_seeds_have_images_of_their_own(finished: RunDirectory, tmp_pa
 def test_every_setting_of_sampling_reaches_the_generator() -> None:
     settings = Expand(
         guidance=2.5, sampler="ddim", sampling_steps=7, updates=3, inherit="both", guidance_interval=(0.1, 0.9),
-        guide="weaker", guide_updates=2,
+        guide="weaker", guide_updates=2, temperature=0.9, top_k=20, top_p=0.8, arithmetic="int8",
     )  # fmt: skip
     expected = Sampling(
         guidance=2.5, sampler="ddim", steps=7, updates=3, inherit="both", interval=(0.1, 0.9), guide="weaker",
-        guide_updates=2,
+        guide_updates=2, temperature=0.9, top_k=20, top_p=0.8, arithmetic="int8",
     )  # fmt: skip
     assert Sampling.of(settings) == expected
     assert all(value != getattr(Sampling(), name) for name, value in vars(expected).items())
