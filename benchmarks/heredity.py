@@ -54,7 +54,8 @@ def main() -> None:
 {Path(images.source).name} at {images.image_size} pixels, {summary["images"]} training images; GeCA of
 {summary["parameters"]:,} parameters, {summary["steps"]:,} training steps of {record["settings"]["batch_size"]} images.
 KID x 1000 [resnet34-fold{place.fold}] of {IMAGES} synthetic images against the held-out real ones; the paper's is
-[Inception] at 256 pixels: orders can be compared, values cannot. The real training images: {reference["kid"]:.1f}."""
+[Inception] at 256 pixels: orders can be compared, values cannot. The real training images: {reference["kid"]:.1f}: the
+extractor has learnt them, so that they lie further from new patients' images than what it has never seen."""
     facts = {"reference": reference, "summary": summary, "settings": record["settings"], "rows": rows}
     measure.write("heredity", text, rows, facts)
 

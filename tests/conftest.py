@@ -33,6 +33,7 @@ TINY = tuple(
     word
     for change in (
         "codec.width=8", "codec.factor=4", "codec.channels=4", "codec.steps=3", "codec.batch_size=4",
+        "codec.vq.width=4", "codec.vq.codebook=16", "codec.vq.steps=3", "codec.vq.batch_size=4",
         "generator.size=tiny", "generator.updates=2",
         "generator.prediction=v", "generator.steps=2", "generator.batch_size=4",
         "generator.watch_images=2",
