@@ -38,7 +38,7 @@ class Learner:
 
     def __init__(self, players: Sequence[Player], settings: Fitting, device: str, world: World) -> None:
         self.players, self.settings, self.device, self.world = players, settings, device, world
-        self.sharded = settings.sharded and world.size > 1
+        self.sharded = sharding.wanted(settings, world)
         self.model = nn.ModuleDict({player.name: player.module for player in players}).to(device)
         # Before the optimisers: sharding puts other parameters in place of those that were there.
         self.objectives = {player.name: self._parallel(_Objective(player)) for player in players}

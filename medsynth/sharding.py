@@ -12,6 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from medsynth.distributed import World
+from medsynth.settings import Fitting
+
+
+def wanted(settings: Fitting, world: World) -> bool:
+    """Whether a training is sharded: it was asked for, and there are several to share."""
+    return settings.sharded and world.size > 1
 
 
 def shard(objective: nn.Module, world: World, device: str) -> nn.Module:

@@ -134,8 +134,8 @@ class _Run:
     ) -> None:
         self.model, self.items, self.settings, self.place, self.hooks = model, items, settings, place, hooks
         players = [_alone(model, loss)] if callable(loss) else loss
-        shards = settings.sharded and place.world.size > 1 and place.world.is_first
-        self.mirror = sharding.Mirror(model) if shards else None  # made before there are parts
+        mirrored = place.world.is_first and sharding.wanted(settings, place.world)
+        self.mirror = sharding.Mirror(model) if mirrored else None  # made before there are parts
         self.learner = Learner(players, settings, place.device, place.world)
         self.losses: defaultdict[str, list[Tensor]] = defaultdict(list)  # of each player since the last line of the log
         self.progress = 0.0  # from 0 to 1, the same in every process

@@ -17,7 +17,7 @@ import torch
 from hypothesis import settings
 from shell import done
 
-from medsynth import generators
+from medsynth import generators, kinds
 from medsynth.data.drawn import draw_cohort
 from medsynth.rundir import RunDirectory
 
@@ -93,6 +93,12 @@ def more_kinds(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for folder in own.iterdir():
         for name in [name for name in sys.modules if name.startswith(f"medsynth.generators.{folder.name}")]:
             del sys.modules[name]
+
+
+def draws_tokens(kind: str) -> bool:
+    """Whether a generator's codec is discrete."""
+    codec = kinds.config("generators", kind)().codec
+    return bool(codec) and "codebook" in kinds.config("codecs", codec).model_fields
 
 
 def copied(run: RunDirectory, root: Path) -> RunDirectory:

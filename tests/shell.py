@@ -5,16 +5,20 @@ import hashlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 from medsynth import cli
+from medsynth.artifacts import log
 
 ROOT = Path(__file__).parents[1]
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")  # a launcher
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,17 @@ def ended(process: subprocess.Popen[str]) -> Ended:
     """Wait for a process."""
     out, err = process.communicate(timeout=240)
     return Ended(process.returncode, out, err)
+
+
+def stopped_by_both(*words: object, at: Path, folder: Path) -> Ended:
+    """Type a training for two processes, and stop it once the first line of a log stands below a folder."""
+    process = start(*words, at=at, launcher=TORCHRUN)
+    deadline = time.monotonic() + 120
+    while process.poll() is None and not [*folder.rglob(log.LOG)]:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    return ended(process)
 
 
 def contents(folder: Path) -> dict[str, str]:

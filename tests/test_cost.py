@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import draws_tokens
 from torch import Tensor, nn
 
 from medsynth import cost, generators, kinds
@@ -75,10 +76,8 @@ def test_every_update_of_geca_is_its_part_of_an_evaluation(sampling: Sampling) -
 
 @pytest.mark.parametrize("kind", kinds.names("generators"))
 def test_every_generator_says_how_often_its_network_runs(kind: str) -> None:
-    config = kinds.config("generators", kind)()
-    of_tokens = "codebook" in kinds.config("codecs", config.codec or "kl").model_fields
-    code = Code((2, 3), vocabulary=5) if of_tokens else Code((3, 8, 8))
-    model = generators.build(config, code=code, labels=LABELS)
+    code = Code((2, 3), vocabulary=5) if draws_tokens(kind) else Code((3, 8, 8))
+    model = generators.build(kinds.config("generators", kind)(), code=code, labels=LABELS)
     once, twice = (model.evaluations(Sampling(steps=6, guidance=scale)) for scale in (1.0, 2.0))
     assert (once, twice) == (6, 12)  # six steps of diffusion, or six tokens
     facts = cost.of_network(model)

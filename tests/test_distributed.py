@@ -1,23 +1,19 @@
 """Two processes of torchrun do what one does: the same weights, the same images, one answer."""
 
 import json
-import signal
-import time
 from pathlib import Path
 
 from conftest import copied
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
-from shell import Ended, contents, done, ended, start
+from shell import TORCHRUN, Ended, contents, done, ended, start, stopped_by_both
 from torch import Tensor
 from torch.testing import assert_close
 
 from medsynth.artifacts import checkpoint, log
 from medsynth.distributed import World
 from medsynth.rundir import RunDirectory
-
-TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 
 # Batches that two processes cannot share evenly, so that a mean of means would be wrong.
 UNEVEN = ("--set", "codec.batch_size=5", "--set", "generator.batch_size=5", "--fold", 0)
@@ -85,14 +81,8 @@ def test_a_chain_by_two_processes_draws_byte_for_byte_the_images_of_one_and_says
 def test_two_processes_that_are_stopped_stop_together_and_one_may_go_on(ingested: RunDirectory) -> None:
     words = ("train-generator", *UNEVEN, "--set", "generator.steps=200")
     done("encode", *UNEVEN, "--run", ingested.root)
-    process = start(*words, at=ingested.root, launcher=TORCHRUN)
     folder = ingested.root / "fold-0" / "generator"
-    deadline = time.monotonic() + 120
-    while process.poll() is None and not [*folder.rglob(log.LOG)]:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    process.send_signal(signal.SIGTERM)
-    stopped = ended(process)
+    stopped = stopped_by_both(*words, at=ingested.root, folder=folder)
     assert stopped.code != 0
     assert "unexpected" not in stopped.err
     (scratch,) = [path for path in folder.iterdir() if path.name.startswith(".geca-")]

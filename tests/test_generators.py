@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import draws_tokens
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -40,8 +41,7 @@ def config(kind: str, **changes: Any) -> Any:
 
 def code_of(kind: str) -> Code:
     """Tokens for a kind whose codec is discrete, continuous latents for the others."""
-    codec = config(kind).codec
-    return TOKENS if codec and "codebook" in kinds.config("codecs", codec).model_fields else CODE
+    return TOKENS if draws_tokens(kind) else CODE
 
 
 def built(kind: str, seed: int = 0, **changes: Any) -> Any:

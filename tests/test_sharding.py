@@ -1,20 +1,17 @@
 """A training whose weights lie in parts with two processes is the training of one, and one can take it up."""
 
 import json
-import signal
-import time
 from pathlib import Path
 
 import pytest
 from conftest import copied
 from safetensors.torch import load_file
-from shell import done, ended, start
+from shell import TORCHRUN, done, ended, start, stopped_by_both
 from torch.testing import assert_close
 
 from medsynth.artifacts import checkpoint, log
 from medsynth.rundir import RunDirectory
 
-TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 KINDS = ("dit", "llamagen")
 
 
@@ -60,14 +57,8 @@ def test_one_process_goes_on_from_the_checkpoint_of_two(ingested: RunDirectory) 
     kind, steps = "dit", 40
     done("encode", "--fold", 0, "--run", ingested.root)
     asked = (*words(kind, steps, 0), "--set", f"generator.{kind}.checkpoint_seconds=0")
-    process = start(*asked, at=ingested.root, launcher=TORCHRUN)
     folder = ingested.root / "fold-0" / "generator"
-    deadline = time.monotonic() + 120
-    while process.poll() is None and not [*folder.rglob(log.LOG)]:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    process.send_signal(signal.SIGTERM)
-    assert ended(process).code != 0
+    assert stopped_by_both(*asked, at=ingested.root, folder=folder).code != 0
     (scratch,) = [path for path in folder.iterdir() if path.name.startswith(f".{kind}-")]
     state = checkpoint.load(scratch)
     assert state is not None
