@@ -1,33 +1,74 @@
 """The training sets that are compared. An arm's name says what it learns from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from medsynth import kinds
 from medsynth.errors import BadUsage
+
+REPEAT = "@"  # `real@1`: the arm real trained once more, from another seed
 
 
 @dataclass(frozen=True)
 class Arm:
     """What is learned from."""
 
-    real: bool
-    geometric: bool = False  # images are turned, shifted, scaled and, where that is plausible, mirrored
+    real: bool = True
+    augmentation: str = ""  # "geometric": turned, shifted, scaled, mirrored where plausible; "randaugment"
+    oversampled: bool = False  # images of rare labels are seen more often, so that labels are seen alike
+    reconstructed: bool = False  # the real images once more, after they went through the codec and back
     generator: str | None = None  # whose synthetic images; None: none
+    shuffled: bool = False  # the synthetic images have each other's labels: this has to hurt
+    repeat: int = 0  # which training of this arm
+
+
+PLAIN = {
+    "real": Arm(),
+    "real+geometric": Arm(augmentation="geometric"),
+    "real+randaugment": Arm(augmentation="randaugment"),
+    "oversampled": Arm(oversampled=True),
+    "reconstructed": Arm(reconstructed=True),
+}
+OF_GENERATOR = {"synthetic-only": Arm(real=False), "shuffled-labels": Arm(shuffled=True)}
 
 
 def named(name: str, main_generator: str) -> Arm:
-    """real, real+geometric, real+GENERATOR, synthetic-only (the main generator's) or synthetic-only-GENERATOR.
+    """A plain arm, real+GENERATOR, or a control of the main generator (`synthetic-only`) or of another one
+    (`synthetic-only-GENERATOR`); each with `@N` for its Nth repeat.
 
     Raises BadUsage for any other name.
     """
-    if name in ("real", "real+geometric"):
-        return Arm(real=True, geometric=name != "real")
-    if name == "synthetic-only":
-        return Arm(real=False, generator=main_generator)
-    for prefix, real in (("real+", True), ("synthetic-only-", False)):
+    plain, repeated, number = name.partition(REPEAT)
+    if repeated:
+        if not number.isdecimal() or int(number) == 0:
+            raise BadUsage(f"there is no arm {name!r}", hint=f"--seeds 3 trains {plain} three times")
+        return replace(named(plain, main_generator), repeat=int(number))
+    if name in PLAIN:
+        return PLAIN[name]
+    if name in OF_GENERATOR:
+        return replace(OF_GENERATOR[name], generator=main_generator)
+    for prefix, arm in {"real+": Arm(), **{f"{control}-": arm for control, arm in OF_GENERATOR.items()}}.items():
         if name.startswith(prefix) and name != prefix:
-            return Arm(real=real, generator=_known(name.removeprefix(prefix)))
-    raise BadUsage(f"there is no arm {name!r}", hint="--arms real,real+geometric,real+geca,synthetic-only")
+            return replace(arm, generator=_known(name.removeprefix(prefix)))
+    raise BadUsage(f"there is no arm {name!r}", hint=f"--arms {','.join([*PLAIN, 'real+geca', *OF_GENERATOR])}")
+
+
+def defaults(generators: list[str], main_generator: str, *, lossy: bool) -> list[str]:
+    """What is compared when nobody says: the real images and their plain augmentations, each generator's images, and
+    the controls; `reconstructed` only for a codec that loses something."""
+    plain = [name for name, arm in PLAIN.items() if lossy or not arm.reconstructed]
+    others = [kind for kind in generators if kind != main_generator]
+    own = [*OF_GENERATOR] if main_generator in generators else []
+    return [*plain, *(f"real+{kind}" for kind in generators), *own, *(f"synthetic-only-{kind}" for kind in others)]
+
+
+def repeated(names: list[str], seeds: int) -> list[str]:
+    """Each arm so many times: `real`, `real@1`, ..."""
+    return [name if not n else f"{name}{REPEAT}{n}" for n in range(seeds) for name in names]
+
+
+def without_repeat(name: str) -> str:
+    """`real@1` -> "real"."""
+    return name.partition(REPEAT)[0]
 
 
 def _known(generator: str) -> str:

@@ -117,15 +117,16 @@ def run_chain(common: Common, recipe_name: str | None, preset: str | None, model
     models = [*dict.fromkeys(models)] or [asked.generator.kind]
     asked = asked.with_generators(models)
     codecs = [*dict.fromkeys(asked.codec_of(kind) for kind in models)]
-    kinds_of = {"codec": codecs, "encode": codecs, "generator": models, "expand": models}
+    kinds_of = {"codec": codecs, "encode": codecs}
+    kinds_of |= {stage: models for stage in ("generator", "expand", "evaluate", "audit")}
     if asked.ingest.source:
         source = str(Path(asked.ingest.source).resolve())
         asked = replace(asked, ingest=asked.ingest.model_copy(update={"source": source}))
     outcomes: list[Outcome] = []
     foretold: list[dict[str, Any]] = []
     for stage in plan.STAGES:
-        if common.fold and stage.gathers:
-            continue  # a report is about all folds
+        if common.fold and stage.across_folds:
+            continue  # it is about all folds
         kinds = kinds_of.get(stage.name)
         if common.dry_run:
             foretold += forecast(common, run, asked, stage.name, kinds)
@@ -204,7 +205,7 @@ def print_json(value: dict[str, Any]) -> None:
 
 def device(asked: str, stage: str) -> str:
     """ "cpu" or "cuda". auto: the GPU if torch sees one. Raises BadUsage for a GPU that is not there."""
-    if asked == "cpu" or (asked == "auto" and stage in ("ingest", "report")):  # these two need no torch
+    if asked == "cpu" or (asked == "auto" and stage in plan.WITHOUT_TORCH):
         return "cpu"
     if asked not in ("auto", "cuda"):
         raise BadUsage(f"--device {asked} is not known", hint="--device auto, cpu or cuda")

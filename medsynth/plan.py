@@ -29,7 +29,8 @@ class Stage:
     prepares: tuple[str, ...] = ()  # needs that are done on the way when they are missing or out of date
     per_fold: bool = True
     parallel: bool = False  # every process of a torchrun works; otherwise the first works and the others wait
-    gathers: bool = False  # takes whatever the run holds, finished or not
+    gathers: tuple[str, ...] = ()  # stages of which it takes whatever the run holds, finished or not
+    across_folds: bool = False  # what it finds in a fold depends on what other folds hold, too
 
 
 STAGES = (
@@ -40,9 +41,22 @@ STAGES = (
         "generator", "train-generator", needs=("ingest", "codec", "encode"), prepares=("codec", "encode"), parallel=True
     ),
     Stage("expand", "expand", needs=("ingest", "codec", "generator"), parallel=True),
-    Stage("classify", "classify", needs=("ingest", "expand")),
-    Stage("report", "report", needs=("ingest",), per_fold=False, gathers=True),
-)
+    Stage("classify", "classify", needs=("ingest", "expand", "codec", "encode"), prepares=("codec", "encode")),
+    Stage("features", "features", needs=("ingest", "classify", "expand", "codec"), prepares=("classify",)),
+    Stage("evaluate", "evaluate", needs=("ingest", "features"), prepares=("classify", "features")),
+    Stage(
+        "audit", "audit", needs=("ingest", "features", "generator", "codec"), prepares=("classify", "features"),
+        across_folds=True,
+    ),
+    Stage("compare", "compare", needs=("ingest",), per_fold=False, gathers=("classify",), across_folds=True),
+    Stage(
+        "report", "report", needs=("ingest",), prepares=("compare",), per_fold=False, across_folds=True,
+        gathers=("codec", "encode", "generator", "expand", "classify", "features", "evaluate", "audit", "compare"),
+    ),
+)  # fmt: skip
+REAL, THROUGH = "real", "through-"  # kinds of features: of real images, of real images that went through a codec
+WITHOUT_TORCH = ("ingest", "evaluate", "compare", "report")  # numbers and files only
+LOSSLESS = "identity"  # the codec that loses nothing
 BY_NAME = {stage.name: stage for stage in STAGES}
 
 
@@ -66,27 +80,46 @@ def kinds_of(run: RunDirectory, recipe: Recipe, stage: Stage, fold: int | None) 
     """What a stage makes in a fold when the command names nothing."""
     if stage.name in ("codec", "encode"):
         return [recipe.codec.kind]
-    if stage.name in ("generator", "expand"):
+    if stage.name == "generator":
+        return [recipe.generator.kind]
+    if fold is None:
+        return [None]
+    if stage.name == "expand":
         return [recipe.generator.kind]
     if stage.name == "classify":
-        assert fold is not None
-        return list(arms_of(run, recipe, fold))
-    return [None]
+        return list(arms.repeated(arms_of(run, recipe, fold), recipe.classify.seeds))
+    if stage.name == "features":
+        return [*dict.fromkeys(name for kind in expanded(run, fold) for name in features_of(recipe, kind))]
+    return [*expanded(run, fold)]
+
+
+def expanded(run: RunDirectory, fold: int) -> list[str]:
+    """The generators of which a fold holds synthetic images. Raises MissingStep for none."""
+    found = run.kinds("expand", fold)
+    if not found:
+        raise MissingStep(f"fold {fold} has no synthetic images", hint=run.typed("expand"))
+    return found
+
+
+def features_of(recipe: Recipe, generator: str) -> list[str]:
+    """The sets of features that images of a generator are judged by: of the real images, of its own, and of the real
+    ones that went through its codec and back where that loses something."""
+    codec = recipe.codec_of(generator)
+    return [REAL, generator, *([f"{THROUGH}{codec}"] if codec != LOSSLESS else [])]
 
 
 def arms_of(run: RunDirectory, recipe: Recipe, fold: int) -> list[str]:
-    """The training sets that are compared: the recipe's, else the real ones and one for each expansion of the fold."""
+    """The training sets that are compared: the recipe's, else what is compared by default."""
     if recipe.classify.arms:
         return list(recipe.classify.arms)
-    expanded = run.kinds("expand", fold)
-    if not expanded:
+    made = run.kinds("expand", fold)
+    if not made:
         raise MissingStep(
             f"fold {fold} has no synthetic images to compare with",
             hint=f"{run.typed('expand')}; or, without them, {run.typed('classify --arms real,real+geometric')}",
         )
-    controls = [f"synthetic-only-{kind}" for kind in expanded if kind != recipe.generator.kind]
-    own = ["synthetic-only"] if recipe.generator.kind in expanded else []
-    return ["real", "real+geometric", *(f"real+{kind}" for kind in expanded), *own, *controls]
+    main = recipe.generator.kind
+    return arms.defaults(made, main, lossy=recipe.codec_of(main) != LOSSLESS)
 
 
 def refuse_contradiction(run: RunDirectory, recipe: Recipe) -> None:
@@ -130,17 +163,50 @@ def refuse_other_folds(run: RunDirectory, asked: int) -> None:
 
 
 def needs_of(run: RunDirectory, recipe: Recipe, stage: Stage, fold: int | None, kind: str | None) -> list[Artifact]:
-    """The artifacts that one artifact is made from."""
+    """The artifacts that one artifact is made from, all of its own fold."""
     ingest = run.artifact("ingest")
     if stage.gathers:
-        return [ingest, *(a for a in everything(run, recipe) if a.stage not in ("ingest", "report") and a.exists())]
-    codec = recipe.codec_of(kind) if stage.name in ("generator", "expand") and kind else kind
-    kind_of = {"codec": codec, "encode": codec, "generator": kind, "expand": kind}
-    if stage.name == "classify":
-        assert kind is not None
-        kind_of["expand"] = arms.named(kind, recipe.generator.kind).generator
+        compared = run.artifact("compare")
+        found = [a for a in everything(run, recipe) if a.stage in stage.gathers and (a.exists() or a == compared)]
+        return [ingest, *(a for a in found if a != compared or any(b.stage == "classify" for b in found))]
+    wanted = _kinds_needed(recipe, stage.name, kind)
     found = [ingest] if "ingest" in stage.needs else []
-    return found + [run.artifact(need, fold, kind_of[need]) for need in stage.needs if kind_of.get(need)]
+    return found + [run.artifact(need, fold, name) for need in stage.needs for name in wanted.get(need, ())]
+
+
+def _kinds_needed(recipe: Recipe, stage: str, kind: str | None) -> dict[str, list[str]]:
+    """Stage -> the kinds of it that one artifact is made from."""
+    if kind is None:
+        return {}
+    if stage == "classify":
+        arm = arms.named(kind, recipe.generator.kind)
+        codecs = [recipe.codec_of(recipe.generator.kind)] if arm.reconstructed else []
+        return {"expand": [arm.generator] if arm.generator else [], "codec": codecs, "encode": codecs}
+    if stage == "features":
+        codec = kind.removeprefix(THROUGH)
+        of = {"codec": [codec]} if kind.startswith(THROUGH) else {"expand": [kind] if kind != REAL else []}
+        return of | {"classify": ["real"]}
+    if stage in ("codec", "encode"):
+        return {"codec": [kind]}
+    codecs = [recipe.codec_of(kind)]
+    return {"codec": codecs, "encode": codecs, "generator": [kind], "features": features_of(recipe, kind)}
+
+
+def references_of(
+    run: RunDirectory, recipe: Recipe, stage: Stage, fold: int | None, kind: str | None
+) -> list[Artifact]:
+    """What one artifact is compared with: of an audit, the same generator as other folds trained it, with its codec.
+
+    They have seen patients that this fold tests, which is why nothing may be learned from them.
+    """
+    if stage.name != "audit" or kind is None:
+        return []
+    others = [other for other in folds_of(run, recipe) if other != fold]
+    pairs = [
+        (run.artifact("generator", other, kind), run.artifact("codec", other, recipe.codec_of(kind)))
+        for other in others
+    ]
+    return [part for pair in pairs if all(part.exists() for part in pair) for part in pair]
 
 
 def everything(run: RunDirectory, recipe: Recipe) -> list[Artifact]:
@@ -161,17 +227,20 @@ def _kinds_to_show(run: RunDirectory, recipe: Recipe, stage: Stage, fold: int | 
     try:
         asked = kinds_of(run, recipe, stage, fold)
     except MissingStep:
-        asked = ["real", "real+geometric"]
+        asked = ["real", "real+geometric"] if stage.name == "classify" else []
     return asked + [kind for kind in present if kind not in asked]
 
 
 def asked_id(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> str:
     """The mark of a request: stage, fold, kind, seed, settings, and which inputs."""
     stage = BY_NAME[artifact.stage]
-    inputs = {a.name: a.made for a in needs_of(run, recipe, stage, artifact.fold, artifact.kind) if a.exists()}
+    made_from = needs_of(run, recipe, stage, artifact.fold, artifact.kind)
+    made_from += references_of(run, recipe, stage, artifact.fold, artifact.kind)
+    inputs = {a.name: a.made for a in made_from if a.exists()}
     asked = recipe.asked(stage.name, artifact.kind)
     if stage.name == "classify":
-        asked.pop("arms")  # an arm does not depend on what it is compared with
+        for name in ("arms", "seeds"):
+            asked.pop(name)  # an arm does not depend on what it is compared with
     if asked.get("weights"):
         asked["weights"] = files.fingerprint(Path(asked["weights"]))  # other bytes at the same place are other weights
     if stage.name == "ingest":
@@ -204,7 +273,11 @@ def why_stale(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> str:
     """What differs between the request that made an artifact and the one of now, in words."""
     record = artifact.record()
     old, new = record["settings"], recipe.asked(artifact.stage, artifact.kind)
-    changes = [f"{key} {old.get(key)} -> {new[key]}" for key in new if old.get(key) != new[key] and key != "arms"]
+    changes = [
+        f"{key} {old.get(key)} -> {new[key]}"
+        for key in new
+        if old.get(key) != new[key] and key not in ("arms", "seeds")
+    ]
     if record["seed"] != recipe.seed:
         changes.append(f"seed {record['seed']} -> {recipe.seed}")
     needs = needs_of(run, recipe, BY_NAME[artifact.stage], artifact.fold, artifact.kind)
@@ -226,6 +299,8 @@ def command_for(artifact: Artifact, source: str = "") -> str:
         words.append(shlex.quote(source))
     if artifact.kind and stage.name in ("codec", "encode"):
         words += ["--codec", artifact.kind]
-    if artifact.kind and stage.name in ("generator", "expand"):
+    if artifact.kind and stage.name in ("generator", "expand", "evaluate", "audit"):
         words += ["--model", artifact.kind]
+    if artifact.kind and stage.name == "classify":
+        words += ["--arms", artifact.kind]
     return " ".join([*words, *(["--fold", str(artifact.fold)] if artifact.fold is not None else [])])

@@ -16,7 +16,7 @@ its name, as in `[parity.ingest]`; the resolved recipe of a run has none of them
 
 import json
 import tomllib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,13 @@ from pydantic import BaseModel, ValidationError
 
 from medsynth import kinds, presets
 from medsynth.errors import BadUsage, nearest
-from medsynth.sections import Classify, Encode, Expand, Ingest
+from medsynth.sections import Audit, Classify, Compare, Encode, Evaluate, Expand, Features, Ingest
 from medsynth.settings import COSMETIC
 
-SECTIONS: dict[str, Any] = {"ingest": Ingest, "encode": Encode, "expand": Expand, "classify": Classify}
+SECTIONS: dict[str, Any] = {
+    "ingest": Ingest, "encode": Encode, "expand": Expand, "classify": Classify, "features": Features,
+    "evaluate": Evaluate, "audit": Audit, "compare": Compare,
+}  # fmt: skip
 TOP = ("preset", "seed")
 FAMILY_OF = {"codec": "codecs", "generator": "generators"}  # sections whose keys depend on their kind
 EXAMPLE = "--set expand.factor=2"
@@ -54,6 +57,10 @@ class Recipe:
     generator: Chosen = field(default_factory=lambda: Chosen("geca", {}))
     expand: Expand = field(default_factory=Expand)
     classify: Classify = field(default_factory=Classify)
+    features: Features = field(default_factory=Features)
+    evaluate: Evaluate = field(default_factory=Evaluate)
+    audit: Audit = field(default_factory=Audit)
+    compare: Compare = field(default_factory=Compare)
 
     def settings(self, stage: str, kind: str | None = None) -> Any:
         """The settings of one stage (for a stage with kinds: of one kind); None for a stage that has none."""
@@ -142,7 +149,7 @@ def dump(recipe: Recipe) -> str:
         "# Every random draw is derived from this number.",
         f"seed = {recipe.seed}",
     ]
-    for name in ("ingest", "codec", "encode", "generator", "expand", "classify"):
+    for name in (part.name for part in fields(recipe) if part.name not in TOP):
         value = getattr(recipe, name)
         if isinstance(value, Chosen):
             lines += ["", f"[{name}]", f"kind = {toml_value(value.kind)}"]

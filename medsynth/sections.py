@@ -1,5 +1,5 @@
 """The sections of a recipe whose settings are the same for every kind of model: where images come from, how they are
-expanded, how they are classified."""
+expanded and classified, and how all of it is judged."""
 
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -200,7 +200,13 @@ class Classify(Fitting):
     """The ResNet-34 that measures whether synthetic images help."""
 
     arms: tuple[str, ...] = ()
-    """Training sets to compare; left out: real, real+geometric, real+<generator> for each expansion, synthetic-only."""
+    """Training sets to compare; left out: real and its plain augmentations, real+<generator> for each expansion, and
+    the controls of the recipe's own generator."""
+    seeds: Annotated[int, Field(ge=1, le=99)] = 1
+    """Trainings of every arm: how far two trainings of one arm differ is part of what can be chance."""
+    fewest_patients: Positive = 2
+    """A label is scored in a fold with so many patients that have it and so many that do not; with fewer, the reason
+    stands there instead of a number."""
     weights: str | None = None
     """Start from this local safetensors file instead of from scratch."""
     evaluate_every: Positive = 50
@@ -218,3 +224,66 @@ class Classify(Fitting):
     def keeps(self) -> bool:
         """The weights of the best look."""
         return True
+
+
+class Features(BaseModel):
+    """What images are compared by: how a network sees them."""
+
+    model_config = STRICT
+
+    extractor: str = "resnet34"
+    """resnet34: the fold's own classifier of real images; another one has its weights in a local file."""
+    weights: str | None = None
+    """The local file of the extractor's weights; left out: MEDSYNTH_WEIGHTS and the usual places are looked into."""
+    batch_size: Positive = 64
+    """Images that the extractor sees at once; features do not depend on it."""
+
+
+class Evaluate(BaseModel):
+    """How well synthetic images resemble those of new patients, and how different they are from each other."""
+
+    model_config = STRICT
+
+    bootstrap: Annotated[int, Field(ge=0)] = 1000
+    """Resamples of patients for an interval; 0: none."""
+    neighbours: Positive = 5
+    """Neighbours that precision, recall, density and coverage look at."""
+    pairs: Positive = 500
+    """Pairs of images of one class whose distance is averaged for diversity."""
+    perceptual: Literal["auto", "alex", "vgg", "features"] = "auto"
+    """Distance of a pair: LPIPS by alex or vgg from a local file, or distance of features; auto: alex where its file
+    is, features otherwise."""
+    reference_draws: Annotated[int, Field(ge=0)] = 20
+    """Draws of held-out patients for the band in which a perfect generator's generalisation gap lies."""
+
+
+class Audit(BaseModel):
+    """How close synthetic images come to training images, measured against how close new patients come."""
+
+    model_config = STRICT
+
+    threshold: Share = 0.05
+    """The audit is not passed where more synthetic images than this share are certainly closer to a training image than
+    all but 5 % of new patients' images are, or where one is an exact copy."""
+    bootstrap: Annotated[int, Field(ge=0)] = 1000
+    """Resamples of patients for an interval; 0: none."""
+    permutations: Annotated[int, Field(ge=0)] = 1000
+    """Permutations of patients for a p-value."""
+    gallery: Positive = 20
+    """Closest pairs that are kept to be looked at."""
+    membership_images: Annotated[int, Field(ge=0)] = 200
+    """Training images, and as many of selection patients, of which the generator is asked whether it knows them; 0:
+    none."""
+
+
+class Compare(BaseModel):
+    """The statistics of the classifiers."""
+
+    model_config = STRICT
+
+    bootstrap: Annotated[int, Field(ge=1)] = 10000
+    """Resamples of patients."""
+    permutations: Annotated[int, Field(ge=1)] = 10000
+    """Permutations of the two arms within patients."""
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    """Of every interval."""
