@@ -13,7 +13,7 @@ from typing import Any
 import measure
 from studio import Studio
 
-from medsynth import plan, recipe
+from medsynth import chain, plan, recipe
 from medsynth.artifacts import files
 from medsynth.report import tables, words
 from medsynth.report.collect import Found, collect
@@ -49,7 +49,7 @@ def facts_of(run: RunDirectory) -> dict[str, Any]:
         "answer": report["summary"]["answer"],
         "minutes": {
             stage.name: round(sum(r["seconds"] for a, r in records if a.stage == stage.name) / 60, 1)
-            for stage in plan.STAGES
+            for stage in chain.STAGES
         },
         "device": sorted({r["device"] for _, r in records}),
         "versions": report["versions"],

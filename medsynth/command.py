@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from medsynth import console, distributed, interrupt, pipeline, plan, presets
 from medsynth import recipe as recipes
+from medsynth.chain import STAGES, WITHOUT_TORCH
 from medsynth.errors import BadUsage, MedsynthError, MissingStep
 from medsynth.pipeline import Options, Outcome
 from medsynth.recipe import Recipe
@@ -124,7 +125,7 @@ def run_chain(common: Common, recipe_name: str | None, preset: str | None, model
         asked = replace(asked, ingest=asked.ingest.model_copy(update={"source": source}))
     outcomes: list[Outcome] = []
     foretold: list[dict[str, Any]] = []
-    for stage in plan.STAGES:
+    for stage in STAGES:
         if common.fold and stage.across_folds:
             continue  # it is about all folds
         kinds = kinds_of.get(stage.name)
@@ -205,7 +206,7 @@ def print_json(value: dict[str, Any]) -> None:
 
 def device(asked: str, stage: str) -> str:
     """ "cpu" or "cuda". auto: the GPU if torch sees one. Raises BadUsage for a GPU that is not there."""
-    if asked == "cpu" or (asked == "auto" and stage in plan.WITHOUT_TORCH):
+    if asked == "cpu" or (asked == "auto" and stage in WITHOUT_TORCH):
         return "cpu"
     if asked not in ("auto", "cuda"):
         raise BadUsage(f"--device {asked} is not known", hint="--device auto, cpu or cuda")

@@ -11,9 +11,9 @@ from typing import Any
 
 from medsynth import __version__, distributed, locks, plan
 from medsynth.artifacts import cohort
+from medsynth.chain import BY_NAME, WITHOUT_TORCH, Stage
 from medsynth.errors import MissingStep, Refused
 from medsynth.job import Job, Progress, Result
-from medsynth.plan import BY_NAME, Stage
 from medsynth.recipe import Recipe
 from medsynth.rundir import Artifact, RunDirectory
 
@@ -266,7 +266,7 @@ def versions() -> dict[str, str]:
 
 def limit_threads(count: int | None, stage: Stage) -> None:
     """Limit the threads of tensor products for the rest of the command. The stages without tensors never load torch."""
-    if count is not None and stage.name not in plan.WITHOUT_TORCH:
+    if count is not None and stage.name not in WITHOUT_TORCH:
         import torch
 
         torch.set_num_threads(count)

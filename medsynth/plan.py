@@ -1,63 +1,18 @@
-"""The order of the stages, what each needs, and what in a run is missing or out of date.
-
-A stage has one name. It is the module in `stages/`, the section of the recipe, the folder in the run and, with `train-`
-before the two that train a model, the command.
-"""
+"""What each artifact of a run needs, and what in a run is missing or out of date."""
 
 import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from medsynth import arms, locks
 from medsynth import recipe as recipes
 from medsynth.artifacts import cohort, files
+from medsynth.chain import BY_NAME, LOSSLESS, REAL, STAGES, THROUGH, Stage
 from medsynth.data import sources
 from medsynth.errors import MissingStep, Refused
 from medsynth.recipe import Recipe
 from medsynth.rundir import Artifact, RunDirectory, fingerprint
 from medsynth.sections import Ingest
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One step of the chain, as data."""
-
-    name: str
-    command: str
-    needs: tuple[str, ...] = ()
-    prepares: tuple[str, ...] = ()  # needs that are done on the way when they are missing or out of date
-    per_fold: bool = True
-    parallel: bool = False  # every process of a torchrun works; otherwise the first works and the others wait
-    gathers: tuple[str, ...] = ()  # stages of which it takes whatever the run holds, finished or not
-    across_folds: bool = False  # what it finds in a fold depends on what other folds hold, too
-
-
-STAGES = (
-    Stage("ingest", "ingest", per_fold=False),
-    Stage("codec", "train-codec", needs=("ingest",), parallel=True),
-    Stage("encode", "encode", needs=("ingest", "codec"), prepares=("codec",)),
-    Stage(
-        "generator", "train-generator", needs=("ingest", "codec", "encode"), prepares=("codec", "encode"), parallel=True
-    ),
-    Stage("expand", "expand", needs=("ingest", "codec", "generator"), parallel=True),
-    Stage("classify", "classify", needs=("ingest", "expand", "codec", "encode"), prepares=("codec", "encode")),
-    Stage("features", "features", needs=("ingest", "classify", "expand", "codec"), prepares=("classify",)),
-    Stage("evaluate", "evaluate", needs=("ingest", "features"), prepares=("classify", "features")),
-    Stage(
-        "audit", "audit", needs=("ingest", "features", "generator", "codec"), prepares=("classify", "features"),
-        across_folds=True,
-    ),
-    Stage("compare", "compare", needs=("ingest",), per_fold=False, gathers=("classify",), across_folds=True),
-    Stage(
-        "report", "report", needs=("ingest",), prepares=("compare",), per_fold=False, across_folds=True,
-        gathers=("codec", "encode", "generator", "expand", "classify", "features", "evaluate", "audit", "compare"),
-    ),
-)  # fmt: skip
-REAL, THROUGH = "real", "through-"  # kinds of features: of real images, of real images that went through a codec
-WITHOUT_TORCH = ("ingest", "evaluate", "compare", "report")  # numbers and files only
-LOSSLESS = "identity"  # the codec that loses nothing
-BY_NAME = {stage.name: stage for stage in STAGES}
 
 
 def folds_of(run: RunDirectory, recipe: Recipe, asked: Iterable[int] | None = None) -> list[int]:
@@ -120,6 +75,11 @@ def arms_of(run: RunDirectory, recipe: Recipe, fold: int) -> list[str]:
         )
     main = recipe.generator.kind
     return arms.defaults(made, main, lossy=recipe.codec_of(main) != LOSSLESS)
+
+
+def repeated(asked: list[str], recipe: Recipe) -> list[str]:
+    """The arms that were named, each as often as the recipe trains it."""
+    return arms.repeated(asked, recipe.classify.seeds)
 
 
 def refuse_contradiction(run: RunDirectory, recipe: Recipe) -> None:

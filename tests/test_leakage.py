@@ -132,7 +132,7 @@ def test_synthetic_samples_are_trained_on_and_never_tested_on() -> None:
 
 
 def test_every_stage_that_learns_is_run_once_a_fold() -> None:
-    assert all(plan.BY_NAME[stage].per_fold for stage in READERS)
+    assert all(chain.BY_NAME[stage].per_fold for stage in READERS)
 
 
 # A cohort that leaks

@@ -1,0 +1,87 @@
+"""Are the images good, are they new, and do they help?"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medsynth import plan
+from medsynth.cli.app import absolute, app, names
+from medsynth.command import Common, bring_up_to_date, changed
+from medsynth.options import GENERATORS, with_common
+
+Model = Annotated[list[str], typer.Option(help=f"Whose images; may be repeated; left out: all. {GENERATORS}.")]
+Extractor = Annotated[str | None, typer.Option(help="What sees the images: resnet34 is the fold's own classifier.")]
+Weights = Annotated[Path | None, typer.Option(help="The extractor's weights, a local file.")]
+
+PANEL = "Judge"
+
+
+@app.command(rich_help_panel=PANEL)
+@with_common
+def features(
+    common: Common,
+    extractor: Extractor = None,
+    weights: Weights = None,
+) -> None:
+    """See real and synthetic images as a network sees them; once for all that is measured on them."""
+    run = common.directory()
+    recipe = changed(common, run, {"features.extractor": extractor, "features.weights": absolute(weights)})
+    bring_up_to_date(common, run, recipe, "features", next_command="evaluate")
+
+
+@app.command(rich_help_panel=PANEL)
+@with_common
+def evaluate(
+    common: Common,
+    model: Model = [],  # noqa: B006
+    extractor: Extractor = None,
+    weights: Weights = None,
+) -> None:
+    """Measure how well synthetic images resemble those of new patients, and how different they are from each other."""
+    run = common.directory()
+    recipe = changed(common, run, {"features.extractor": extractor, "features.weights": absolute(weights)})
+    bring_up_to_date(common, run, recipe, "evaluate", kinds=model, next_command="audit")
+
+
+@app.command(rich_help_panel=PANEL)
+@with_common
+def audit(
+    common: Common,
+    model: Model = [],  # noqa: B006
+    threshold: Annotated[
+        float | None, typer.Option(help="Share of synthetic images that may be closer than new patients' images are.")
+    ] = None,
+) -> None:
+    """Look for training images and training patients among the synthetic images."""
+    run = common.directory()
+    recipe = changed(common, run, {"audit.threshold": threshold})
+    bring_up_to_date(common, run, recipe, "audit", kinds=model, next_command="classify")
+
+
+@app.command(rich_help_panel=PANEL)
+@with_common
+def classify(
+    common: Common,
+    folds: Annotated[int | None, typer.Option(help="How many folds the run has; refused if it has others.")] = None,
+    arms: Annotated[str | None, typer.Option(metavar="A,B,C", help="Training sets to compare.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps, the same for every arm.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Trainings of every arm.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="Start from this safetensors file.")] = None,
+) -> None:
+    """Train classifiers with and without synthetic images; test them on patients that nothing has seen."""
+    run = common.directory()
+    flags = {"classify.steps": steps, "classify.seeds": seeds, "classify.weights": absolute(weights)}
+    recipe = changed(common, run, flags)
+    if folds is not None:
+        plan.refuse_other_folds(run, folds)
+    asked = plan.repeated(list(names(arms) or ()), recipe)
+    bring_up_to_date(common, run, recipe, "classify", kinds=asked, next_command="report")
+
+
+@app.command(rich_help_panel=PANEL)
+@with_common
+def compare(common: Common) -> None:
+    """Compare the classifiers: differences on the same patients, with intervals and p-values."""
+    run = common.directory()
+    bring_up_to_date(common, run, changed(common, run, {}), "compare", next_command="report")

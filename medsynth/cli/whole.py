@@ -1,0 +1,76 @@
+"""The whole chain, what came of it, and how far it is."""
+
+from typing import Annotated
+
+import typer
+
+from medsynth import command, console, plan
+from medsynth import recipe as recipes
+from medsynth.cli.app import app
+from medsynth.command import Common, bring_up_to_date, changed
+from medsynth.options import GENERATORS, Preset, with_common
+
+PANEL = "The whole of it"
+
+
+@app.command(rich_help_panel=PANEL)
+@with_common
+def report(common: Common) -> None:
+    """Write the report: one self-contained page."""
+    run = common.directory()
+    bring_up_to_date(common, run, changed(common, run, {}), "report")
+
+
+@app.command("run", rich_help_panel=PANEL)
+@with_common
+def run_recipe(
+    common: Common,
+    recipe: Annotated[
+        str | None, typer.Argument(help="A shipped recipe's name or a TOML file; left out: the run's own.")
+    ] = None,
+    preset: Preset = None,
+    model: Annotated[
+        list[str], typer.Option(help=f"Only this generator; may be repeated to compare: {GENERATORS}.")
+    ] = [],  # noqa: B006
+) -> None:
+    """Do everything that the recipe asks for and that is not up to date."""
+    command.run_chain(common, recipe, preset, model)
+
+
+@app.command(rich_help_panel=PANEL)
+@with_common
+def status(common: Common) -> None:
+    """Say what is done, running, stale or missing, fold by fold."""
+    run = common.directory()
+    recipe = recipes.parse(run.recipe_text(), [*common.changes])
+    rows = [
+        {
+            "stage": a.stage,
+            "kind": a.kind,
+            "fold": a.fold,
+            "state": plan.state_of(run, recipe, a),
+            "command": run.typed(plan.command_for(a, "" if recipe.ingest.source else "SOURCE")),
+        }
+        for a in plan.everything(run, recipe)
+        if not common.fold or a.fold is None or a.fold in common.fold
+    ]
+    if common.json:
+        command.print_json({"run": str(run.root.resolve()), "stages": rows})
+        return
+    shown = [(r["stage"], r["kind"] or "", "" if r["fold"] is None else r["fold"], r["state"]) for r in rows]
+    console.table(("stage", "kind", "fold", "state"), shown)
+    todo = next((str(r["command"]) for r in rows if r["state"] not in ("done", "running")), None)
+    if todo and not common.quiet:
+        console.next_command(todo)
+
+
+@app.command(rich_help_panel=PANEL)
+@with_common
+def demo(
+    common: Common,
+    model: Annotated[list[str], typer.Option(help=f"This generator; may be repeated: {GENERATORS}.")] = [],  # noqa: B006
+) -> None:
+    """Draw a cohort, run the whole chain on it, write the report: minutes on two CPU cores."""
+    from medsynth import demo as demonstration
+
+    demonstration.run(common, model)
