@@ -1,6 +1,7 @@
-"""KID is its formula, has no bias, and grows with the difference."""
+"""KID is its formula, has no bias, and grows with the difference; its interval is about patients."""
 
 import itertools
+from collections.abc import Callable
 from statistics import fmean
 
 import numpy as np
@@ -8,7 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medsynth.metrics.kid import kid
+from medsynth.metrics import kid as module
+from medsynth.metrics.interval import drawn_again
+from medsynth.metrics.kid import kid, kid_interval, kid_of_parts
+from medsynth.metrics.owned import Owned
+from medsynth.seeds import derive
 
 
 def drawn(seed: int, images: int, features: int = 6, shift: float = 0.0) -> np.ndarray:
@@ -43,3 +48,119 @@ def test_it_grows_with_the_difference() -> None:
 def test_one_image_is_no_set() -> None:
     with pytest.raises(ValueError, match="1 and 3"):
         kid(drawn(0, 1), drawn(1, 3))
+
+
+def owned(seed: int, owners: int, each: int, shift: float = 0.0, alike: float = 0.8) -> Owned:
+    """Images of owners; `alike` is the share of the variance that an owner's images have in common."""
+    random = np.random.default_rng(seed)
+    common = random.normal(size=(owners, 6)).repeat(each, axis=0)
+    own = random.normal(size=(owners * each, 6))
+    features = shift + np.sqrt(alike) * common + np.sqrt(1 - alike) * own
+    return Owned(features.astype(np.float32), np.arange(owners).repeat(each))
+
+
+def discrepancy(x: np.ndarray, y: np.ndarray, xs: list[int], ys: list[int], across: bool = False) -> float:
+    """KID of draws of owners, pair by pair; xs and ys name the owners drawn, who have two images each."""
+
+    def k(a: np.ndarray, b: np.ndarray) -> float:
+        return float(a @ b / len(a) + 1) ** 3
+
+    def within(rows: np.ndarray, drawn: list[int]) -> float:
+        images = [(draw, owner, 2 * owner + i) for draw, owner in enumerate(drawn) for i in (0, 1)]
+        pairs = [
+            k(rows[i], rows[j])
+            for (draw, owner, i), (other_draw, other, j) in itertools.permutations(images, 2)
+            if owner != other or (draw == other_draw and not across)
+        ]
+        return fmean(pairs)
+
+    between = fmean(k(x[2 * p + i], y[2 * q + j]) for p in xs for q in ys for i in (0, 1) for j in (0, 1))
+    return within(x, xs) + within(y, ys) - 2 * between
+
+
+@pytest.mark.parametrize("across", [False, True])
+def test_a_replicate_is_the_sum_over_pairs_of_the_owners_drawn(across: bool) -> None:
+    """The limits of a bootstrap with two replicates are the smaller and the larger one, moved in by 2.5 %."""
+    ours, theirs = owned(0, 5, 2), owned(1, 7, 2, shift=0.3)
+    x, y = ours.features.astype(float), theirs.features.astype(float)
+    drawn = []
+    for replicate in range(2):
+        counts = [
+            drawn_again(n, 2, derive(3, "kid", side))[replicate].astype(int) for n, side in ((5, "ours"), (7, "theirs"))
+        ]
+        assert max(map(max, counts)) > 1
+        xs, ys = (np.repeat(np.arange(len(count)), count).tolist() for count in counts)
+        drawn.append(discrepancy(x, y, xs, ys, across))
+    found = kid_interval(ours, theirs, seed=3, replicates=2, across=across)
+    expected = np.quantile(drawn, [0.025, 0.975])
+    assert [found.low, found.high] == pytest.approx(expected, rel=1e-9)
+    assert found.value == pytest.approx(discrepancy(x, y, list(range(5)), list(range(7)), across), rel=1e-9)
+
+
+def test_the_interval_is_around_the_value_of_the_whole_sets() -> None:
+    ours, theirs = owned(0, 30, 3), owned(1, 90, 1, shift=0.5)
+    found = kid_interval(ours, theirs, seed=0)
+    assert found.value == pytest.approx(kid(ours.features, theirs.features), rel=1e-12)
+    assert found.low < found.value < found.high
+
+
+def test_neither_the_order_of_the_images_nor_the_names_of_the_owners_matter() -> None:
+    ours, theirs = owned(0, 20, 3), owned(1, 40, 1)
+    order = np.random.default_rng(0).permutation(60)
+    named = Owned(ours.features[order], np.array([f"patient {owner:03}" for owner in ours.owners])[order])
+    one, other = (kid_interval(side, theirs, seed=0, replicates=50) for side in (ours, named))
+    assert [one.value, one.low, one.high] == pytest.approx([other.value, other.low, other.high], rel=1e-9)
+
+
+def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
+    """The truth, to be expected of any two sets with this shift, is the mean over many pairs of sets."""
+    truth = fmean(kid(owned(s, 300, 1, 0.5).features, owned(s + 999, 300, 1).features) for s in range(40))
+    found = [kid_interval(owned(s, 60, 1, 0.5), owned(s + 5000, 25, 4), s, 200, across=True) for s in range(100)]
+    assert sum(each.low <= truth <= each.high for each in found) >= 90
+
+
+def test_several_images_of_a_patient_bias_the_published_value_but_not_the_one_across_patients() -> None:
+    sides = [(owned(2 * s, 60, 1), owned(2 * s + 1, 12, 5)) for s in range(200)]
+    for across, biased in ((False, True), (True, False)):
+        found = [kid_interval(*pair, seed=0, replicates=2, across=across).value for pair in sides]
+        assert (fmean(found) > 4 * np.std(found) / len(found) ** 0.5) == biased
+
+
+def test_one_patient_has_no_spread() -> None:
+    with pytest.raises(ValueError, match="1 and 4 owners"):
+        kid_interval(owned(0, 1, 5), owned(1, 4, 1), seed=0)
+
+
+@pytest.mark.parametrize("whole", [kid, lambda x, y: list(vars(kid_of_parts(x, y, 0)).values())])
+def test_blocks_change_nothing(whole: Callable[..., object], monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = drawn(0, 41), drawn(1, 23)
+    before, interval = whole(x, y), kid_interval(owned(0, 20, 2), owned(1, 9, 1), 0, 20)
+    monkeypatch.setattr(module, "BLOCK", 7)
+    assert whole(x, y) == pytest.approx(before, rel=1e-9)
+    again = kid_interval(owned(0, 20, 2), owned(1, 9, 1), 0, 20)
+    assert [again.low, again.high] == pytest.approx([interval.low, interval.high], rel=1e-9)
+
+
+def test_parts_are_a_quarter_of_the_synthetic_images_or_all_real_ones() -> None:
+    assert kid_of_parts(drawn(0, 80), drawn(1, 50), 0).images == 20
+    assert kid_of_parts(drawn(0, 400), drawn(1, 50), 0).images == 50
+    with pytest.raises(ValueError, match="1 and 1 images"):
+        kid_of_parts(drawn(0, 7), drawn(1, 50), 0)
+
+
+def test_parts_are_on_the_average_as_far_apart_as_the_whole_and_the_same_again_with_the_same_seed() -> None:
+    x, y = drawn(0, 200), drawn(1, 120, shift=0.7)
+    found = kid_of_parts(x, y, 0)
+    assert abs(found.mean - kid(x, y)) < 4 * found.deviation / 10
+    assert found == kid_of_parts(x, y, 0)
+    assert found != kid_of_parts(x, y, 1)
+
+
+def test_the_deviation_is_that_of_the_parts() -> None:
+    x, y = drawn(0, 40), drawn(1, 30)
+    random, taken = np.random.default_rng(derive(5, "kid", "parts")), []
+    for count in (40, 30):
+        taken.append([random.choice(count, 10, replace=False) for _ in range(4)])
+    values = [kid(x[ours], y[theirs]) for ours, theirs in zip(*taken, strict=True)]
+    found = kid_of_parts(x, y, 5, parts=4)
+    assert [found.mean, found.deviation] == pytest.approx([np.mean(values), np.std(values)], rel=1e-9)

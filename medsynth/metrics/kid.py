@@ -1,6 +1,25 @@
-"""Features of two sets of images -> the kernel distance between them (KID, Bińkowski et al. 2018)."""
+"""Features of two sets of images -> the kernel distance between them (KID, Bińkowski et al. 2018), and its error."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
+
+from medsynth.metrics.interval import REPLICATES, Interval, drawn_again
+from medsynth.metrics.owned import Owned
+from medsynth.seeds import derive
+
+BLOCK = 1024  # images compared at once with a whole set
+PARTS = 100  # of the published protocol
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What random parts of two sets gave: their mean and population deviation, and how large a part was."""
+
+    mean: float
+    deviation: float
+    images: int
 
 
 def kid(ours: np.ndarray, theirs: np.ndarray) -> float:
@@ -10,17 +29,115 @@ def kid(ours: np.ndarray, theirs: np.ndarray) -> float:
     them, so nothing is drawn; sizes may differ. 0 is expected of two sets of one kind, and a value below 0 is no error.
     Raises ValueError for fewer than two images in a set.
     """
-    if min(len(ours), len(theirs)) < 2:
-        raise ValueError(f"sets of {len(ours)} and {len(theirs)} images, but a spread within each needs two")
-    x, y = (np.asarray(features, dtype=np.float64) for features in (ours, theirs))
-    return _within(x) + _within(y) - 2 * float(_kernel(x, y).mean())
+    _two_each(len(ours), len(theirs))
+    return float(_parts(ours, theirs, np.ones((1, len(ours))), np.ones((1, len(theirs))))[0])
 
 
-def _kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return (x @ y.T / x.shape[1] + 1) ** 3
+def kid_interval(ours: Owned, theirs: Owned, seed: int, replicates: int = REPLICATES, across: bool = False) -> Interval:
+    """`kid` of two sets, and its bootstrap interval: on both sides owners are drawn with replacement, not images.
+
+    Two draws of one owner are not compared with each other, nor is an image with itself. Such pairs, which no new
+    sample of patients would hold, would pass for agreement within a set, and every replicate would be too large.
+
+    `across` leaves out all pairs of one owner, in the value too: it is then the discrepancy of images of different
+    owners, and has no bias where a patient has several images. The published value has one, upwards: in a small set
+    two images of one patient are compared more often than in all the world. Where two sets are of one kind the
+    interval is wider than it need be, because KID has no linear part there. Memory grows with the square of the number
+    of owners, not of images. Raises ValueError for fewer than two images or owners in a set.
+    """
+    mine, others = ours.of_owner(), theirs.of_owner()
+    _two_each(len(mine), len(others))
+    _two_each(len(np.unique(mine)), len(np.unique(others)), "owners")
+    w = _as_it_is_and_drawn_again(mine, replicates, derive(seed, "kid", "ours"))
+    v = _as_it_is_and_drawn_again(others, replicates, derive(seed, "kid", "theirs"))
+    within = _within(ours.features, mine, w, across) + _within(theirs.features, others, v, across)
+    between = _owner_sums(ours.features, mine, theirs.features, others)
+    pairs = (w @ np.bincount(mine)) * (v @ np.bincount(others))
+    found = within - 2 * _form(w, between, v) / pairs
+    return Interval.of(float(found[0]), found[1:])
 
 
-def _within(x: np.ndarray) -> float:
-    """The mean of the kernel over all pairs of two different images of one set."""
-    kernel = _kernel(x, x)
-    return float((kernel.sum() - kernel.trace()) / (len(x) * (len(x) - 1)))
+def kid_of_parts(made: np.ndarray, real: np.ndarray, seed: int, parts: int = PARTS) -> Parts:
+    """`kid` over random parts of two sets, as the papers print it: a quarter of the synthetic images at a time.
+
+    Each of `parts` parts holds len(made) // 4 images of either set (all of `real` if there are fewer), without
+    replacement inside a part; the deviation is that of the population, as torchmetrics has it. It says how much parts
+    differ, and is no error of the mean. Raises ValueError for parts of fewer than two images.
+    """
+    images = min(len(made) // 4, len(real))
+    _two_each(images, images)
+    random = np.random.default_rng(derive(seed, "kid", "parts"))
+    taken = []
+    for count in (len(made), len(real)):
+        weights = np.zeros((parts, count))
+        for row in weights:
+            row[random.choice(count, images, replace=False)] = 1
+        taken.append(weights)
+    found = _parts(made, real, *taken)
+    return Parts(float(found.mean()), float(found.std()), images)
+
+
+def _two_each(ours: int, theirs: int, what: str = "images") -> None:
+    if min(ours, theirs) < 2:
+        raise ValueError(f"sets of {ours} and {theirs} {what}, but a spread within each needs two")
+
+
+def _kernel(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """The kernel's rows, a block at a time: which images of x, and k between them and all of y."""
+    exact = np.asarray(y, dtype=np.float64).T
+    for first in range(0, len(x), BLOCK):
+        rows = slice(first, first + BLOCK)
+        k = np.asarray(x[rows], dtype=np.float64) @ exact
+        k /= x.shape[1]
+        k += 1
+        yield rows, k * k * k
+
+
+def _itself(x: np.ndarray) -> np.ndarray:
+    """The kernel of every image with itself, (image,)."""
+    return np.asarray((np.square(x, dtype=np.float64).sum(axis=1) / x.shape[1] + 1) ** 3)
+
+
+def _form(w: np.ndarray, sums: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """w' sums v, for each row of w and v."""
+    return np.asarray(((w @ sums) * v).sum(axis=1))
+
+
+def _parts(x: np.ndarray, y: np.ndarray, w: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """The discrepancy of parts: w and v are 1 where an image belongs to a part, (part, image)."""
+
+    def weighed(a: np.ndarray, b: np.ndarray, of_a: np.ndarray, of_b: np.ndarray) -> np.ndarray:
+        return np.sum([_form(of_a[:, rows], k, of_b) for rows, k in _kernel(a, b)], axis=0)
+
+    n, m = w.sum(axis=1), v.sum(axis=1)
+    within_x = (weighed(x, x, w, w) - w @ _itself(x)) / (n * (n - 1))
+    within_y = (weighed(y, y, v, v) - v @ _itself(y)) / (m * (m - 1))
+    return np.asarray(within_x + within_y - 2 * weighed(x, y, w, v) / (n * m))
+
+
+def _as_it_is_and_drawn_again(owners: np.ndarray, replicates: int, seed: int) -> np.ndarray:
+    """How often each owner is in a set: once in the first row, as drawn in the others, (1 + replicate, owner)."""
+    count = int(owners.max()) + 1
+    return np.vstack([np.ones(count), drawn_again(count, replicates, seed)])
+
+
+def _within(x: np.ndarray, owners: np.ndarray, drawn: np.ndarray, across: bool) -> np.ndarray:
+    """The mean of the kernel over pairs of different images, for each row of how often owners are drawn, (row,)."""
+    sums = _owner_sums(x, owners, x, owners)
+    own_sums = sums.diagonal() - np.bincount(owners, _itself(x))
+    images = np.bincount(owners).astype(np.float64)
+    np.fill_diagonal(sums, 0)
+    whole, pairs = _form(drawn, sums, drawn), np.square(drawn @ images) - np.square(drawn) @ np.square(images)
+    if not across:  # an owner's own pairs, once a draw
+        whole, pairs = whole + drawn @ own_sums, pairs + drawn @ (images * (images - 1))
+    return np.asarray(whole / np.where(pairs > 0, pairs, np.nan))
+
+
+def _owner_sums(x: np.ndarray, mine: np.ndarray, y: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """The kernel summed over the images of two owners, (owner, owner): no more is needed where owners are drawn."""
+    by_mine, by_theirs = np.argsort(mine, kind="stable"), np.argsort(theirs, kind="stable")
+    starts = np.searchsorted(theirs[by_theirs], np.arange(theirs.max() + 1))
+    sums = np.zeros((mine.max() + 1, theirs.max() + 1))
+    for rows, k in _kernel(x[by_mine], y[by_theirs]):
+        np.add.at(sums, mine[by_mine][rows], np.add.reduceat(k, starts, axis=1))
+    return sums
