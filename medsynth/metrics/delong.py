@@ -83,12 +83,12 @@ def _components(positive: np.ndarray, score: np.ndarray) -> np.ndarray:
     """Of a positive the share of negatives below it, of a negative that of positives above it, (thing,); ties: half."""
     found = np.empty(len(score))
     for own in (positive, ~positive):
-        found[own] = (_midranks(score)[own] - _midranks(score[own])) / (~own).sum()  # share of the others below
+        found[own] = (midranks(score)[own] - midranks(score[own])) / (~own).sum()  # share of the others below
     found[~positive] = 1 - found[~positive]
     return found
 
 
-def _midranks(score: np.ndarray) -> np.ndarray:
+def midranks(score: np.ndarray) -> np.ndarray:
     """Ranks from 1; equal scores share the mean of theirs."""
     _, place, counts = np.unique(score, return_inverse=True, return_counts=True)
     return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[place])
