@@ -32,6 +32,7 @@ FLOORS = (
     {"recipe", "data", "training", "metrics", "report", "classifier"},
     {"learner", "order", "sections"},
     {"generators"},
+    {"nca"},
     {"codecs", "nn"},
     {"arms", "chain"},
     {"kinds", "presets", "rundir", "locks", "cost"},
@@ -44,7 +45,8 @@ FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # Heavy libraries, and the only files that may name them; those marked * only inside a function.
 ALLOWED = {
     "torch": (
-        "stages/*", "generators/*/*", "codecs/*/*", "codecs/scale.py", "codecs/shortcut.py", "nn/*", "data/augment.py",
+        "stages/*", "generators/*/*", "codecs/*/*", "codecs/scale.py", "codecs/shortcut.py", "nca/*", "nn/*",
+        "data/augment.py",
         "data/images.py", "data/loading.py", "training.py", "watch.py", "learner.py", "order.py", "classifier.py",
         "shapes.py", "draws.py", "player.py", "sharding.py", "*cost.py", "artifacts/weights.py",
         "artifacts/checkpoint.py", "*command.py", "*pipeline.py", "*distributed.py",

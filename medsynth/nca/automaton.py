@@ -1,0 +1,121 @@
+"""A neural cellular automaton: one rule that every cell follows, step after step (Mordvintsev et al. 2020)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from medsynth.draws import Draws, row_draws
+from medsynth.nca.firing import Step
+from medsynth.nca.layout import Layout
+from medsynth.nca.observers import Observer
+from medsynth.nca.update import dropout
+
+ALIVE = 0.1  # a cell lives while there is more than this of life in it or beside it
+
+
+@dataclass(frozen=True)
+class Dynamics:
+    """What happens in a step beside perception and update."""
+
+    fire_rate: float = 0.5  # with which probability a cell takes part; 1 is synchronous
+    size: float = 1.0  # changes are scaled by it
+    noise: float = 0.0  # deviation of what is added to all moving channels before each step
+    bounds: tuple[float, float] | None = None  # moving channels are clamped to it
+
+
+class Automaton(nn.Module):
+    """state -> state, by
+        S <- S + sigma N(0, 1),   S' = S + m size U(P(S)),   m ~ Bernoulli(fire rate), one for each cell
+        S' <- (life around the cell in S and in S') S',   S' <- clamp(S')
+    where P is the perception and U the update. The condition's channels stay as they are, to the bit.
+    """
+
+    def __init__(
+        self, layout: Layout, perception: nn.Module, update: nn.Module, dynamics: Dynamics | None = None
+    ) -> None:
+        super().__init__()
+        self.layout, self.dynamics = layout, dynamics or Dynamics()
+        self.perception, self.update = perception, update
+
+    def grow(
+        self, state: Tensor, steps: int | Tensor, draws: Draws, observers: Sequence[Observer] = (), *, fast: bool = True
+    ) -> Tensor:
+        """The state after so many steps; where `steps` is (batch,), each row after its own number of them.
+
+        A row depends on its own random numbers alone. Observers see every step; `fast=False` takes the plain form,
+        which keeps everything for the way back, and is the one that can be exported.
+        """
+        lengths = torch.full((len(state),), steps) if isinstance(steps, int) else steps.cpu()
+        for index in range(int(lengths.max()) if len(lengths) else 0):
+            lives = lengths > index
+            before, state = state, self._one(state, lives, draws, fast=fast)
+            for observe in observers:
+                observe(index, before, state)
+        return state
+
+    def _one(self, state: Tensor, lives: Tensor, draws: Draws, *, fast: bool) -> Tensor:
+        """One step of the rows that are not done; lives (batch,), on the CPU."""
+        if self.dynamics.noise:
+            noise = draws.normal(*state.shape[1:3], self.layout.moving) * lives[:, None, None, None]
+            state = state + self.dynamics.noise * F.pad(noise, (self.layout.condition, 0)).to(state)
+        fires = (draws.uniform(*state.shape[1:3]) < self.dynamics.fire_rate) & lives[:, None, None]
+        hides = self.training and dropout(self.update)[0] > 0
+        seeds = [own.initial_seed() for own in draws.apart(torch.device("cpu")).generators] if hides else None
+        stepped = self.step(state, fires.to(state.device), seeds, fast=fast)
+        return stepped if lives.all() else torch.where(lives.to(state.device)[:, None, None, None], stepped, state)
+
+    def step(self, state: Tensor, fires: Tensor, seeds: Sequence[int] | None = None, *, fast: bool = True) -> Tensor:
+        """One step without noise. fires (batch, row, column), bool. seeds: one a row, for what dropout hides."""
+        hidden = None if seeds is None else self._hidden(fires, seeds)
+        if fast:
+            places = fires.flatten().nonzero()[:, 0]
+            changed = Step(self.perception, self.update, self.layout.condition, self.dynamics.size, places, hidden)
+            stepped = changed.advance(state)
+        else:
+            stepped = self._plain(state, fires, hidden)
+        return self._confined(state, stepped)
+
+    def _plain(self, state: Tensor, fires: Tensor, hidden: Tensor | None) -> Tensor:
+        """S' of every cell, by torch's own gradients."""
+        seen = torch.cat(self.perception(state), dim=3)
+        if hidden is not None:
+            everywhere = hidden.new_zeros(fires.numel(), hidden.shape[1])
+            everywhere[fires.flatten()] = hidden
+            change = self.update(seen.flatten(0, 2), everywhere).view(*fires.shape, -1)
+        else:
+            change = self.update(seen)
+        change = self.dynamics.size * change * fires[..., None]
+        return torch.cat([self.layout.told(state), state[..., self.layout.condition :] + change], dim=3)
+
+    def _confined(self, before: Tensor, after: Tensor) -> Tensor:
+        """Nothing but the condition where there is no life, before or after; the rest clamped."""
+        told, moving = after.split([self.layout.condition, self.layout.moving], dim=3)
+        if self.layout.alive is not None:
+            alive = life(before, self.layout.alive) & life(after, self.layout.alive)
+            moving = moving.masked_fill(~alive, 0)
+        if self.dynamics.bounds is not None:
+            moving = moving.clamp(*self.dynamics.bounds)
+        confined = self.layout.alive is not None or self.dynamics.bounds is not None
+        return torch.cat([told, moving], dim=3) if confined else after
+
+    def _hidden(self, fires: Tensor, seeds: Sequence[int]) -> Tensor:
+        """What dropout hides of each firing cell's last hidden layer, (firing cell, width), bool."""
+        rate, width = dropout(self.update)
+        rows = zip(fires, seeds, strict=True)
+        hidden = [row_draws([seed]).uniform(int(row.sum()), width)[0] < rate for row, seed in rows]
+        return torch.cat(hidden).to(fires.device)
+
+
+def life(state: Tensor, channel: int) -> Tensor:
+    """Where there is life in a cell or beside it, (batch, row, column, 1), bool."""
+    with torch.no_grad():
+        around = F.max_pool2d(state[..., channel][:, None], 3, stride=1, padding=1)
+    return (around > ALIVE).permute(0, 2, 3, 1)
+
+
+def lengths(draws: Draws, low: int, high: int) -> Tensor:
+    """A number of steps for each row, any from low to high alike, both included; (batch,)."""
+    return low + (draws.uniform() * (high - low + 1)).long().clamp(max=high - low)
