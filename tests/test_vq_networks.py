@@ -15,8 +15,9 @@ from medsynth.codecs.vq.config import Config
 from medsynth.codecs.vq.discriminator import Discriminator, critic_loss, painter_loss
 from medsynth.codecs.vq.duel import adaptive
 from medsynth.codecs.vq.model import Model
-from medsynth.codecs.vq.perceptual import VGG16, FoldFeatures, Lpips, distance
+from medsynth.codecs.vq.perceptual import FoldFeatures
 from medsynth.errors import MissingWeights
+from medsynth.perceptual import VGG16, Lpips, distance
 
 
 def parameters(module: nn.Module) -> int:
@@ -174,7 +175,7 @@ def test_a_file_that_is_not_lpips_is_refused(lpips_file: Path, tmp_path: Path, h
         save_file(tensors, path)
     with pytest.raises(MissingWeights, match="no weights of LPIPS") as failure:
         Lpips(path)
-    assert "lpips_weights" in failure.value.hint
+    assert failure.value.hint.endswith("medsynth weights check vgg16")
 
 
 @pytest.mark.parametrize("one_class", [False, True])

@@ -13,10 +13,11 @@ from medsynth.codecs.vq import duel, published
 from medsynth.codecs.vq.beginning import Beginning
 from medsynth.codecs.vq.config import Config
 from medsynth.codecs.vq.networks import Decoder, Encoder, Sizes
-from medsynth.codecs.vq.perceptual import FoldFeatures, Lpips, distance
+from medsynth.codecs.vq.perceptual import FoldFeatures
 from medsynth.codecs.vq.quantiser import Quantised, Quantiser, Terms
 from medsynth.draws import Draws
 from medsynth.errors import BadUsage
+from medsynth.perceptual import Lpips, distance
 from medsynth.player import Player
 from medsynth.shapes import Images, Loss, Tokens
 

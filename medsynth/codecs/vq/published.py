@@ -14,8 +14,7 @@ from medsynth.errors import MissingWeights
 COUNTS = {"quantize.codebook_used", "quantize.counts", "quantize.before", "quantize.steps"}
 HINT = (
     "--weights FILE, a safetensors file with the names of a published tokenizer (encoder.conv_in.weight, "
-    "quantize.embedding.weight ...); a .pt file is made one where torch may open it: "
-    "save_file(torch.load(PT, weights_only=True)['model'], FILE)"
+    "quantize.embedding.weight ...); of a .pt file: medsynth weights convert PT --out FILE"
 )
 
 

@@ -1,0 +1,77 @@
+"""What a file of weights is: the SHA-256 of it as it was published, also of one that was converted since.
+
+A converted file says in its header what it was made from, and what is in it; what is in it can be checked.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from medsynth.artifacts import files
+
+SOURCE, SOURCE_SHA256, CONTENT_SHA256 = "source", "source_sha256", "content_sha256"
+READABLE = ".safetensors"
+METADATA = "__metadata__"
+LARGEST_HEADER = 100_000_000  # bytes, as the format has it
+A_PIECE = 1 << 20
+
+
+class Damaged(ValueError):
+    """A file that is not whole, or not what it says it is."""
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of the file that was published, in hex. Raises Damaged."""
+    if path.suffix != READABLE:
+        return files.sha256(path)
+    metadata = read_header(path).get(METADATA, {})
+    if SOURCE_SHA256 not in metadata:
+        return files.sha256(path)
+    if content_digest(path) != metadata.get(CONTENT_SHA256):
+        raise Damaged("it was changed since it was converted")
+    return str(metadata[SOURCE_SHA256])
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """The header of a safetensors file: name -> type, shape and place of a tensor. Raises Damaged."""
+    with path.open("rb") as file:
+        return _header(file, path.stat().st_size)[0]
+
+
+def content_digest(path: Path) -> str:
+    """A hash of all tensors: names, types, shapes and bytes, whatever else stands in the header. Raises Damaged."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        header, start = _header(file, path.stat().st_size)
+        for name in sorted(header.keys() - {METADATA}):
+            entry = header[name]
+            begin, end = entry["data_offsets"]
+            digest.update(json.dumps([name, entry["dtype"], entry["shape"], end - begin]).encode())
+            file.seek(start + begin)
+            for piece in _pieces(file, end - begin):
+                digest.update(piece)
+    return digest.hexdigest()
+
+
+def _header(file: BinaryIO, size: int) -> tuple[dict[str, Any], int]:
+    """The header, and where the bytes of the tensors begin: the whole file has to be there."""
+    length = int.from_bytes(file.read(8), "little")
+    if not 2 <= length <= min(size - 8, LARGEST_HEADER):
+        raise Damaged("it is not a whole safetensors file")
+    try:
+        header = json.loads(file.read(length))
+        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != METADATA]
+        whole = isinstance(header.get(METADATA, {}), dict) and 8 + length + max(ends, default=0) == size
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        raise Damaged("it is not a safetensors file") from error
+    if not whole:
+        raise Damaged("it is not a whole safetensors file")
+    return header, 8 + length
+
+
+def _pieces(file: BinaryIO, length: int) -> Iterator[bytes]:
+    while length > 0 and (piece := file.read(min(length, A_PIECE))):
+        length -= len(piece)
+        yield piece
