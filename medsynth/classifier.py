@@ -58,6 +58,11 @@ class Classifier(nn.Module):
         """Images in [-1, 1] -> what the last layer sees of them, (image, 512)."""
         return self.net.forward_head(self.net.forward_features((images - self.mean) / self.deviation), pre_logits=True)
 
+    def maps(self, images: Images) -> list[Tensor]:
+        """Images in [-1, 1] -> what each of its four groups of blocks sees, (image, channel, row, column)."""
+        found = self.net.forward_intermediates((images - self.mean) / self.deviation, intermediates_only=True)
+        return found[1:]  # the first is that of the stem
+
     def loss(self, logits: Tensor, labels: Labels) -> Loss:
         """Cross-entropy for one class, the mean of the labels' binary cross-entropies for several."""
         if self.plan.one_class:
