@@ -15,7 +15,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
@@ -55,7 +55,8 @@ def outcome(name: str, state: str, summary: dict[str, Any]) -> None:
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """A table on stdout."""
-    drawn = Table(*headers, box=None, header_style="bold", pad_edge=False)
+    columns = (Column(header, overflow="fold") for header in headers)  # a path that is cut is of no use
+    drawn = Table(*columns, box=None, header_style="bold", pad_edge=False)
     for row in rows:
         drawn.add_row(*(Text(safe(cell)) for cell in row))
     out.print(drawn)
