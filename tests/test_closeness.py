@@ -47,14 +47,6 @@ def test_images_are_compared_in_blocks_that_change_nothing(monkeypatch: pytest.M
     np.testing.assert_allclose(distances(asked, known), whole, rtol=1e-12)
 
 
-def test_near_pairs_are_compared_in_parts_that_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = embeddings(11, 1)
-    asked = np.repeat(known, 2, axis=0) * (1 + 1e-6 * embeddings(22, 2))
-    whole = distances(asked, known[:, None])
-    monkeypatch.setattr(closeness, "PAIRS", 3)
-    assert np.array_equal(distances(asked, known[:, None]), whole)
-
-
 def test_copies_are_counted_and_nothing_else_is() -> None:
     known, made = embeddings(200, 0), embeddings(50, 1)
     made[:7] = known[20:27]

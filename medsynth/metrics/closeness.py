@@ -5,11 +5,11 @@ Distances are Euclidean between embeddings of length one, in float64, (asked, kn
 
 import numpy as np
 
+from medsynth.metrics.euclidean import squared_distances
+
 COPY = 1 / 3  # a ratio below this is a copy
 USUAL = 0.05  # share of new patients' images that count as unusually close
 BLOCK = 4096  # known images compared at once
-SMALL = 1e-4  # of two squares' sum: below it, their difference has lost too many digits
-PAIRS = 1024  # near pairs subtracted at once
 
 
 def distances(asked: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -18,10 +18,10 @@ def distances(asked: np.ndarray, known: np.ndarray) -> np.ndarray:
     The versions of a known image are the image and, where it is as plausible, its mirror image.
     """
     found = np.empty((len(asked), len(known)))
-    ours = _unit(asked)
+    ours = unit(asked)
     for first in range(0, len(known), BLOCK):
         block = known[first : first + BLOCK]
-        versions = [_squares(ours, _unit(block[:, version])) for version in range(block.shape[1])]
+        versions = [squared_distances(ours, unit(block[:, version])) for version in range(block.shape[1])]
         found[:, first : first + BLOCK] = np.minimum.reduce(versions)
     return np.sqrt(found)
 
@@ -37,7 +37,12 @@ def copy_ratios(found: np.ndarray, owners: np.ndarray) -> np.ndarray:
     nearest = found.argmin(axis=1)
     first = found[np.arange(len(found)), nearest]
     others = np.where(owners[None] == owners[nearest][:, None], np.inf, found)
-    second = others.min(axis=1)
+    return ratios(first, others.min(axis=1))
+
+
+def ratios(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """How much nearer the nearest image is than the next, at distances `first` and `second`: 0 where both are 0, and 1
+    where there is no next, at an infinite distance."""
     return np.where(np.isfinite(second), first / np.where(second > 0, second, 1), 1)
 
 
@@ -54,21 +59,19 @@ def closer_than_new(made: np.ndarray, new: np.ndarray, usual: float = USUAL) -> 
     images as new patients do has c_a = a. `made` and `new` are values of one kind, small for what is close: distances
     to the nearest training image, or copy ratios.
     """
-    return share_below(made, float(np.quantile(new, usual)))
+    return share_below(made, unusual(new, usual))
 
 
-def _squares(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Squared distances, (a, b). Near pairs are subtracted first: a^2 + b^2 - 2ab loses the digits that count there."""
-    sums = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1)
-    found = sums - 2 * (a @ b.T)
-    near = np.argwhere(found < SMALL * sums)
-    for first in range(0, len(near), PAIRS):
-        rows, columns = near[first : first + PAIRS].T
-        found[rows, columns] = np.square(a[rows] - b[columns]).sum(axis=1)
-    return found
+def unusual(new: np.ndarray, usual: float = USUAL) -> float:
+    """The value that one more new patient's image falls below with the probability `usual`.
+
+    The quantile at the rank (n + 1) a of n values (Weibull's), between neighbours linear: of n values and one more, all
+    alike, that one is as likely at any rank. Below a = 1 / (n + 1) it is the smallest value.
+    """
+    return float(np.quantile(new, usual, method="weibull"))
 
 
-def _unit(embeddings: np.ndarray) -> np.ndarray:
+def unit(embeddings: np.ndarray) -> np.ndarray:
     """In float64, of length one; one that is nothing but zeros stays so."""
     exact = embeddings.astype(np.float64)
     length = np.sqrt(np.square(exact).sum(axis=1, keepdims=True))
