@@ -1,4 +1,8 @@
-"""What a classifier said of each tested image: sample,patient,eye,fold, then truth and probability of each label."""
+"""What a classifier said of each image: sample,patient,eye,fold, then truth and probability of each label.
+
+predictions.csv   the test patients of the fold
+selection.csv     the selection patients, on whom thresholds are chosen; not there where nobody was set aside
+"""
 
 import csv
 import io
@@ -10,7 +14,7 @@ import numpy as np
 from medsynth.artifacts import files
 from medsynth.artifacts.cohort import Cohort
 
-PREDICTIONS = "predictions.csv"
+PREDICTIONS, SELECTION = "predictions.csv", "selection.csv"
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Predictions:
     probability: np.ndarray
 
 
-def save(folder: Path, cohort: Cohort, fold: int, probability: np.ndarray) -> None:
+def save(folder: Path, cohort: Cohort, fold: int, probability: np.ndarray, name: str = PREDICTIONS) -> None:
     """`probability` is (image, label), in the order of `cohort.samples`. Nine digits give a float32 back to the bit."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -34,11 +38,11 @@ def save(folder: Path, cohort: Cohort, fold: int, probability: np.ndarray) -> No
     for s, row in zip(cohort.samples, probability, strict=True):
         pairs = [cell for true, p in zip(s.labels, row, strict=True) for cell in (true, f"{p:.9g}")]
         writer.writerow([s.sample, s.patient, s.eye, fold, *pairs])
-    files.write_text(folder / PREDICTIONS, text.getvalue())
+    files.write_text(folder / name, text.getvalue())
 
 
-def load(folder: Path) -> Predictions:
-    with (folder / PREDICTIONS).open(newline="", encoding="utf-8") as file:
+def load(folder: Path, name: str = PREDICTIONS) -> Predictions:
+    with (folder / name).open(newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
     values = np.array([[float(cell) for cell in row[4:]] for row in rows]).reshape(len(rows), -1)
     return Predictions(
