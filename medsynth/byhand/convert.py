@@ -66,13 +66,15 @@ def _tensors(found: Any) -> dict[str, Any]:
     return {name: value.detach().clone() for name, value in found.items()}
 
 
-def _first_sentence(error: Exception) -> str:
+def _reason(error: Exception) -> str:
+    """The first sentence of what torch says; of a pickle of more than tensors, the part that names it."""
     text = " ".join(str(error).split()) or type(error).__name__
-    return text.partition(". ")[0][:300]
+    _, refused, what = text.partition("WeightsUnpickler error: ")
+    return f"it holds more than tensors, {what.partition('. ')[0][:200]}" if refused else text.partition(". ")[0][:300]
 
 
 if __name__ == "__main__":
     try:
         _convert(Path(sys.argv[1]), Path(sys.argv[2]))
     except Exception as failure:  # the file is anybody's: whatever goes wrong with it, it is the reason
-        sys.exit(_first_sentence(failure))
+        sys.exit(_reason(failure))

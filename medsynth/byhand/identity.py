@@ -62,13 +62,21 @@ def _header(file: BinaryIO, size: int) -> tuple[dict[str, Any], int]:
         raise Damaged("it is not a whole safetensors file")
     try:
         header = json.loads(file.read(length))
-        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != METADATA]
+        ends = [_end(entry) for name, entry in header.items() if name != METADATA]
         whole = isinstance(header.get(METADATA, {}), dict) and 8 + length + max(ends, default=0) == size
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Damaged("it is not a safetensors file") from error
     if not whole:
         raise Damaged("it is not a whole safetensors file")
     return header, 8 + length
+
+
+def _end(entry: dict[str, Any]) -> int:
+    """Where the bytes of a tensor end. Raises ValueError, KeyError or TypeError for an entry that describes none."""
+    begin, end = map(int, entry["data_offsets"])
+    if not isinstance(entry["dtype"], str) or not isinstance(entry["shape"], list) or not 0 <= begin <= end:
+        raise ValueError(entry)
+    return end
 
 
 def _pieces(file: BinaryIO, length: int) -> Iterator[bytes]:

@@ -36,7 +36,7 @@ def _torchvision(key: str, model: str, file: str, megabytes: int, used_for: str,
 def _dinov2(key: str, letter: str, megabytes: int) -> Published:
     file = f"dinov2_vit{letter}14_pretrain.pth"
     return Published(
-        key, file, f"Meta AI (github.com/facebookresearch/dinov2), ViT-{letter.upper()}/14 distilled, without registers",
+        key, file, f"Meta AI (github.com/facebookresearch/dinov2), ViT-{letter.upper()}/14, without registers",
         "the extractor of FLD and KD", OWN_FEATURES, megabytes=megabytes, licence="Apache-2.0",
         url=f"https://dl.fbaipublicfiles.com/dinov2/dinov2_vit{letter}14/{file}",
     )  # fmt: skip
