@@ -32,7 +32,8 @@ def sampled(facts: Facts = FACTS, *, eyes: bool = True) -> Cohort:
         for image in range(4):
             found.append(
                 Sample(
-                    sample=f"s{patient:02d}-{image}", patient=f"P{patient:02d}", image=Path(f"images/{patient}-{image}"),
+                    sample=f"s{patient:02d}-{image}", patient=f"P{patient:02d}",
+                    image=Path(f"images/{image}-{patient}"),
                     labels=tuple(has.tolist()), eye=("left", "right")[image // 2] if eyes else "", fold=patient % 2,
                 )
             )  # fmt: skip
