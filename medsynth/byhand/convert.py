@@ -4,6 +4,7 @@ torch reads it as tensors only and refuses whatever could execute something; sho
 with the process.
 """
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -67,10 +68,11 @@ def _tensors(found: Any) -> dict[str, Any]:
 
 
 def _reason(error: Exception) -> str:
-    """The first sentence of what torch says; of a pickle of more than tensors, the part that names it."""
+    """The first sentence of what torch says; of a pickle that would call something, what it would call."""
     text = " ".join(str(error).split()) or type(error).__name__
-    _, refused, what = text.partition("WeightsUnpickler error: ")
-    return f"it holds more than tensors, {what.partition('. ')[0][:200]}" if refused else text.partition(". ")[0][:300]
+    if called := re.search(r"\bGLOBAL:? (\S+)", text):
+        return f"it holds more than tensors: {called[1]}"
+    return text.partition(". ")[0][:300]
 
 
 if __name__ == "__main__":
