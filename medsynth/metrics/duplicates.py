@@ -1,0 +1,84 @@
+"""Small pictures -> which of them are the same picture, even where one was mirrored, brightened or compressed.
+
+Copies across patients leak from training to test; within a training set they make a generator learn by heart.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from medsynth.metrics.appearance import appearance
+from medsynth.metrics.closeness import unit
+
+BITS = 8  # a side of the hash
+UNLIKE = 10  # bits of 64: beyond, pictures are not compared any further
+NEAR = 0.7  # distance of appearances of length one; photographs of different drawn eyes are never below 0.8
+BLOCK = 1024  # pictures, or pairs, compared at once
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of pictures that are the same, the nearest first."""
+
+    images: np.ndarray  # (pair, 2): places
+    distance: np.ndarray  # of their appearances, (pair,): 0 to NEAR
+    exact: np.ndarray  # equal in every pixel, (pair,)
+    mirrored: np.ndarray  # the second one as its mirror image, (pair,)
+
+
+def across_patients(pictures: np.ndarray, patients: np.ndarray, *, mirror: bool = False) -> Pairs:
+    """The same picture under two patients, (image,); pictures are uint8 (image, row, column, channel), about 32 a side.
+
+    In a pair the first place is the smaller one. `mirror`: mirror images count as the same.
+    """
+    found = same(pictures, pictures, mirror=mirror)
+    first, second = found.images.T
+    return _chosen(found, (first < second) & (patients[first] != patients[second]))
+
+
+def same(ours: np.ndarray, theirs: np.ndarray, *, mirror: bool = False) -> Pairs:
+    """Pairs of one of `ours` and one of `theirs`.
+
+    A perceptual hash (the signs of the 8 x 8 lowest DCT coefficients against their median) finds candidates, the
+    distance of appearances decides. A picture that was compressed, brightened, tinted or blurred is found; another
+    photograph of the same eye is found where camera and light hardly moved.
+    """
+    a, codes = unit(appearance(ours)), hashes(ours)
+    parts = [_compared(a, codes, ours, theirs, False)]
+    if mirror:
+        parts.append(_compared(a, codes, ours, theirs[:, :, ::-1], True))
+    fields = ("images", "distance", "exact", "mirrored")
+    found = Pairs(*(np.concatenate([getattr(part, name) for part in parts]) for name in fields))
+    return _chosen(found, np.argsort(found.distance, kind="stable"))
+
+
+def hashes(pictures: np.ndarray) -> np.ndarray:
+    """The perceptual hash, (image, 64), as float32 of -1 and 1: the product of two counts the bits that differ."""
+    from scipy.fft import dctn
+
+    grey = pictures.mean(axis=3, dtype=np.float64)
+    low = dctn(grey, axes=(1, 2))[:, :BITS, :BITS].reshape(len(grey), BITS * BITS)
+    middle = np.median(low[:, 1:], axis=1, keepdims=True)  # the first is the mean brightness
+    return np.where(low > middle, 1, -1).astype(np.float32)
+
+
+def _compared(a: np.ndarray, codes: np.ndarray, ours: np.ndarray, theirs: np.ndarray, mirrored: bool) -> Pairs:
+    b, other_codes = unit(appearance(theirs)), hashes(theirs)
+    limit = BITS * BITS - 2 * UNLIKE  # of the product
+    images, distance, exact = [np.empty((0, 2), int)], [np.empty(0)], [np.empty(0, bool)]
+    for start in range(0, len(a), BLOCK):
+        candidates = np.argwhere(codes[start : start + BLOCK] @ other_codes.T >= limit) + np.array([start, 0])
+        for first in range(0, len(candidates), BLOCK):
+            pairs = candidates[first : first + BLOCK]
+            one, other = pairs.T
+            apart = np.linalg.norm(a[one] - b[other], axis=1)
+            near = apart < NEAR
+            images.append(pairs[near])
+            distance.append(apart[near])
+            exact.append((ours[one[near]] == theirs[other[near]]).all(axis=(1, 2, 3)))
+    count = sum(map(len, images))
+    return Pairs(np.concatenate(images), np.concatenate(distance), np.concatenate(exact), np.full(count, mirrored))
+
+
+def _chosen(found: Pairs, which: np.ndarray) -> Pairs:
+    return Pairs(found.images[which], found.distance[which], found.exact[which], found.mirrored[which])
