@@ -29,8 +29,9 @@ def attend(
     def shifted(cells: Tensor, place: tuple[int, int]) -> Tensor:
         return cells[:, place[0] : place[0] + rows, place[1] : place[1] + columns]
 
-    scores = torch.stack([(query * shifted(keys, place)).sum(4) for place in places], dim=4).float() * part**-0.5
-    weights = (scores if bias is None else scores + bias.float()).softmax(4).to(query.dtype)
+    scores = torch.stack([(query * shifted(keys, place)).sum(4) for place in places], dim=4) * part**-0.5
+    scores = scores if bias is None else scores + bias
+    weights = scores.softmax(4, dtype=torch.promote_types(scores.dtype, torch.float32)).to(query.dtype)
     heard = sum(weights[..., i, None] * shifted(values, place) for i, place in enumerate(places))
     assert isinstance(heard, Tensor)
     return heard.flatten(3)

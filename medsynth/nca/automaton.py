@@ -11,7 +11,7 @@ from medsynth.draws import Draws, row_draws
 from medsynth.nca.firing import Step
 from medsynth.nca.layout import Layout
 from medsynth.nca.observers import Observer
-from medsynth.nca.update import dropout
+from medsynth.nca.update import Update
 
 ALIVE = 0.1  # a cell lives while there is more than this of life in it or beside it
 
@@ -33,9 +33,7 @@ class Automaton(nn.Module):
     where P is the perception and U the update. The condition's channels stay as they are, to the bit.
     """
 
-    def __init__(
-        self, layout: Layout, perception: nn.Module, update: nn.Module, dynamics: Dynamics | None = None
-    ) -> None:
+    def __init__(self, layout: Layout, perception: nn.Module, update: Update, dynamics: Dynamics | None = None) -> None:
         super().__init__()
         self.layout, self.dynamics = layout, dynamics or Dynamics()
         self.perception, self.update = perception, update
@@ -60,9 +58,9 @@ class Automaton(nn.Module):
         """One step of the rows that are not done; lives (batch,), on the CPU."""
         if self.dynamics.noise:
             noise = draws.normal(*state.shape[1:3], self.layout.moving) * lives[:, None, None, None]
-            state = state + self.dynamics.noise * F.pad(noise, (self.layout.condition, 0)).to(state)
+            state = self._moved(state, self.dynamics.noise * noise.to(state))
         fires = (draws.uniform(*state.shape[1:3]) < self.dynamics.fire_rate) & lives[:, None, None]
-        hides = self.training and dropout(self.update)[0] > 0
+        hides = self.training and self.update.dropout > 0
         seeds = [own.initial_seed() for own in draws.apart(torch.device("cpu")).generators] if hides else None
         stepped = self.step(state, fires.to(state.device), seeds, fast=fast)
         return stepped if lives.all() else torch.where(lives.to(state.device)[:, None, None, None], stepped, state)
@@ -80,14 +78,16 @@ class Automaton(nn.Module):
 
     def _plain(self, state: Tensor, fires: Tensor, hidden: Tensor | None) -> Tensor:
         """S' of every cell, by torch's own gradients."""
-        seen = torch.cat(self.perception(state), dim=3)
+        rows = torch.cat(self.perception(state), dim=3).flatten(0, 2)
         if hidden is not None:
             everywhere = hidden.new_zeros(fires.numel(), hidden.shape[1])
             everywhere[fires.flatten()] = hidden
-            change = self.update(seen.flatten(0, 2), everywhere).view(*fires.shape, -1)
-        else:
-            change = self.update(seen)
-        change = self.dynamics.size * change * fires[..., None]
+            hidden = everywhere
+        change = self.update(rows, hidden).view(*fires.shape, -1)
+        return self._moved(state, self.dynamics.size * change * fires[..., None])
+
+    def _moved(self, state: Tensor, change: Tensor) -> Tensor:
+        """With `change` added to the moving channels. Of the others not even the sign of a zero may change."""
         return torch.cat([self.layout.told(state), state[..., self.layout.condition :] + change], dim=3)
 
     def _confined(self, before: Tensor, after: Tensor) -> Tensor:
@@ -103,7 +103,7 @@ class Automaton(nn.Module):
 
     def _hidden(self, fires: Tensor, seeds: Sequence[int]) -> Tensor:
         """What dropout hides of each firing cell's last hidden layer, (firing cell, width), bool."""
-        rate, width = dropout(self.update)
+        rate, width = self.update.dropout, self.update.last.in_features
         rows = zip(fires, seeds, strict=True)
         hidden = [row_draws([seed]).uniform(int(row.sum()), width)[0] < rate for row, seed in rows]
         return torch.cat(hidden).to(fires.device)

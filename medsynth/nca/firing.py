@@ -14,8 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from medsynth.nca.linear import linear, outer
+from medsynth.nca.update import Update, without
+
 CACHE = 2**21  # bytes of the widest layer's values in one piece, for each thread
 LARGE = 2**16  # rows in one piece on a GPU
+
+Piece = tuple[Tensor, Tensor | None]  # which cells, and what dropout hides of each
 
 
 @dataclass(frozen=True)
@@ -23,84 +28,118 @@ class Step:
     """What takes part in a step beside the state."""
 
     perception: nn.Module
-    update: nn.Module
+    update: Update
     frozen: int  # first so many channels stay as they are
     size: float  # changes count so many times
     fires: Tensor  # (firing cell,): which cells of the batch, numbered through it
-    hidden: Tensor | None  # (firing cell, width): what dropout hides of each
+    hidden: Tensor | None = None  # (firing cell, width): what dropout hides of each
 
     def advance(self, state: Tensor) -> Tensor:
         """state (batch, row, column, channel) -> a new one."""
         weights = [*self.perception.parameters(), *self.update.parameters()]
         if torch.is_grad_enabled() and any(each.requires_grad for each in (state, *weights)):
-            return _Advance.apply(self, _precision(state), state, *weights)
-        return self._forward(state.clone(memory_format=torch.contiguous_format), _precision(state))
+            stepped: Tensor = _Advance.apply(self, state, *weights)
+            return stepped
+        return self.forward(state)
 
-    def advance_in_place(self, state: Tensor) -> Tensor:
-        """The same, without gradients, in the memory of a state that nobody needs any more and that is contiguous."""
-        return self._forward(state, _precision(state))
-
-    def _forward(self, state: Tensor, precision: torch.dtype) -> Tensor:
+    def forward(self, state: Tensor) -> Tensor:
+        """The same, without a way back."""
+        stepped = state.detach().clone(memory_format=torch.contiguous_format)
+        flat, precision = stepped.flatten(0, 2), _precision(state)
         with torch.no_grad(), torch.autocast(state.device.type, enabled=False):
-            perceive, update = (_Rounded(module, precision) for module in (self.perception, self.update))
+            perceive, inner, last = self._rounded(precision)
             parts = [part.flatten(0, 2) for part in perceive(state.to(precision))]
-            moving = state.view(-1, state.shape[3])[:, self.frozen :]
-            for places, hidden in self._pieces(update):
-                change = update(_rows(parts, places), hidden).to(state.dtype)
-                moving.index_add_(0, places, change, alpha=self.size)
-        return state
+            for places, hidden in self._pieces(inner.widest, precision):
+                change = last(without(inner(_rows(parts, places)), hidden, self.update.dropout))
+                change = (change.tanh() if self.update.bounded else change).to(state.dtype)
+                cells = flat.index_select(0, places)
+                cells[:, self.frozen :].add_(change, alpha=self.size)
+                flat.index_copy_(0, places, cells)
+        return stepped
 
-    def _pieces(self, update: "_Rounded") -> list[tuple[Tensor, Tensor | None]]:
+    def backward(self, state: Tensor, out: Tensor, precision: torch.dtype) -> list[Tensor]:
+        """Gradients by the state and the weights, from that by the new state; all else is made again."""
+        with torch.enable_grad(), torch.autocast(state.device.type, enabled=False):
+            perceive, inner, last = self._rounded(precision, grad=True)
+            cells = state.detach().to(precision).requires_grad_()
+            parts = perceive(cells)
+            flat = [part.detach().flatten(0, 2) for part in parts]
+            of_parts, of_update = [torch.zeros_like(part) for part in flat], _Sums()
+            moving = out.flatten(0, 2)[:, self.frozen :]
+            for places, hidden in self._pieces(inner.widest, precision):
+                rows = _rows(flat, places).requires_grad_()
+                seen = inner(rows)
+                of_change = moving.index_select(0, places).to(precision) * self.size
+                of_seen, *of_last = self._of_last(last, seen.detach(), hidden, of_change)
+                of_rows, *of_inner = _gradients([seen], [rows, *inner.leaves], [of_seen])
+                _scatter(of_parts, places, of_rows)
+                of_update.add([each.to(state.dtype) for each in (*of_inner, *of_last)])
+            seen_by = [
+                (part, of.view(part.shape)) for part, of in zip(parts, of_parts, strict=True) if part.requires_grad
+            ]
+            outputs, of_outputs = zip(*seen_by, strict=True)
+            of_cells, *of_perception = _gradients(outputs, [cells, *perceive.leaves], of_outputs)
+        return [out + of_cells, *(each.to(state.dtype) for each in of_perception), *of_update.sums]
+
+    @torch.no_grad()
+    def _of_last(self, last: "_Rounded", seen: Tensor, hidden: Tensor | None, out: Tensor) -> list[Tensor]:
+        """Gradients by what the last layer is given, before dropout, and by its weight and bias."""
+        seen, weight = without(seen, hidden, self.update.dropout), last.leaves[0].detach()
+        if self.update.bounded:
+            out = out * (1 - last(seen).tanh().square())
+        of_seen = without(linear(out, weight.t(), None), hidden, self.update.dropout)
+        return [of_seen, outer(out, seen), *([out.sum(0)] if len(last.leaves) > 1 else [])]
+
+    def _rounded(self, precision: torch.dtype, *, grad: bool = False) -> list["_Rounded"]:
+        modules = (self.perception, self.update.inner, self.update.last)
+        return [_Rounded(module, precision, grad=grad) for module in modules]
+
+    def _pieces(self, widest: int, precision: torch.dtype) -> list[Piece]:
+        rows = LARGE
         if self.fires.device.type == "cpu":
-            rows = max(64, CACHE * torch.get_num_threads() // (update.widest * update.precision.itemsize))
-        else:
-            rows = LARGE
-        pieces = self.fires.split(rows)
-        return list(zip(pieces, [None] * len(pieces) if self.hidden is None else self.hidden.split(rows), strict=True))
+            rows = max(64, CACHE * torch.get_num_threads() // (widest * precision.itemsize))
+        places = self.fires.split(rows)
+        hidden = [None] * len(places) if self.hidden is None else self.hidden.split(rows)
+        return list(zip(places, hidden, strict=True))
 
 
 class _Rounded:
     """A module in some precision; its leaves, which take the place of the parameters, in their order."""
 
-    def __init__(self, module: nn.Module, precision: torch.dtype, *, grad: bool = False) -> None:
-        self.module, self.precision = module, precision
+    def __init__(self, module: nn.Module, precision: torch.dtype, *, grad: bool) -> None:
+        self.module = module
         self.named = {name: each.detach().to(precision) for name, each in module.named_parameters()}
         self.leaves = [leaf.requires_grad_(grad) for leaf in self.named.values()]
         self.widest = max([1, *(max(leaf.shape) for leaf in self.leaves)])
 
-    def __call__(self, cells: Tensor, *more: Tensor | None) -> Any:
-        return functional_call(self.module, self.named, (cells, *(each for each in more if each is not None)))
+    def __call__(self, cells: Tensor) -> Any:
+        return functional_call(self.module, self.named, (cells,))
+
+
+class _Sums:
+    """Gradients of weights, added up over pieces."""
+
+    def __init__(self) -> None:
+        self.sums: list[Tensor] = []
+
+    def add(self, more: list[Tensor]) -> None:
+        if self.sums:
+            torch._foreach_add_(self.sums, more)
+        else:
+            self.sums = more
 
 
 class _Advance(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, step: Step, precision: torch.dtype, state: Tensor, *weights: Tensor) -> Tensor:
-        ctx.step, ctx.precision = step, precision
+    def forward(ctx: Any, step: Step, state: Tensor, *weights: Tensor) -> Tensor:
+        ctx.step, ctx.precision = step, _precision(state)
         ctx.save_for_backward(state)
-        return step._forward(state.clone(memory_format=torch.contiguous_format), precision)
+        return step.forward(state)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        step, precision, (state,) = ctx.step, ctx.precision, ctx.saved_tensors
-        out = gradients[0].contiguous()
-        with torch.enable_grad(), torch.autocast(state.device.type, enabled=False):
-            perceive, update = (_Rounded(part, precision, grad=True) for part in (step.perception, step.update))
-            cells = state.to(precision).requires_grad_()
-            parts = perceive(cells)
-            flat = [part.detach().flatten(0, 2) for part in parts]
-            of_parts = [torch.zeros_like(part) for part in flat]
-            of_update: list[Tensor] = []
-            moving = out.view(-1, state.shape[3])[:, step.frozen :]
-            for places, hidden in step._pieces(update):
-                rows = _rows(flat, places).requires_grad_()
-                of_change = moving.index_select(0, places).to(precision) * step.size
-                found = torch.autograd.grad(update(rows, hidden), [rows, *update.leaves], of_change)
-                _scatter(of_parts, places, found[0])
-                of_update = _sum(of_update, [each.to(state.dtype) for each in found[1:]])
-            seen = [(part, of.view(part.shape)) for part, of in zip(parts, of_parts, strict=True) if part.requires_grad]
-            outputs, of_outputs = zip(*seen, strict=True)
-            of_cells, *of_perception = torch.autograd.grad(outputs, [cells, *perceive.leaves], of_outputs)
-        return None, None, out + of_cells, *(each.to(state.dtype) for each in of_perception), *of_update
+        (state,) = ctx.saved_tensors
+        return None, *ctx.step.backward(state, gradients[0].contiguous(), ctx.precision)
 
 
 def _rows(parts: Sequence[Tensor], places: Tensor) -> Tensor:
@@ -114,11 +153,8 @@ def _scatter(parts: Sequence[Tensor], places: Tensor, rows: Tensor) -> None:
         part.index_copy_(0, places, piece)
 
 
-def _sum(sums: list[Tensor], more: list[Tensor]) -> list[Tensor]:
-    if not sums:
-        return more
-    torch._foreach_add_(sums, more)
-    return sums
+def _gradients(outputs: Sequence[Tensor], inputs: Sequence[Tensor], of_outputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    return torch.autograd.grad(outputs, inputs, of_outputs, materialize_grads=True)
 
 
 def _precision(state: Tensor) -> torch.dtype:
