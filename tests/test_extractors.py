@@ -11,15 +11,15 @@ import pytest
 import timm
 import torch
 from cleanfid.resize import build_resizer
+from drawn_networks import drawn, images, own
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 from torch.testing import assert_close
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from medsynth import classifier, extractors
 from medsynth.artifacts import files
 from medsynth.byhand import store
-from medsynth.classifier import Plan
 from medsynth.errors import BadUsage, MissingWeights, Refused
 from medsynth.extractors import inception, view
 from medsynth.extractors.resnet34 import Model
@@ -36,20 +36,6 @@ class Wanted:
 def nothing_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDSYNTH_WEIGHTS", str(tmp_path / "none"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "none"))
-
-
-def drawn(network: nn.Module) -> nn.Module:
-    """Random weights under which no layer falls silent."""
-    torch.manual_seed(0)
-    for part in network.modules():
-        if isinstance(part, nn.Conv2d):
-            nn.init.kaiming_normal_(part.weight)
-        elif isinstance(part, nn.BatchNorm2d):
-            nn.init.uniform_(part.weight, 0.5, 1.5)
-            nn.init.normal_(part.bias, std=0.1)
-            part.running_mean = 0.1 * torch.randn(part.num_features)
-            part.running_var = 0.5 + torch.rand(part.num_features)
-    return network
 
 
 @pytest.fixture(scope="module")
@@ -72,21 +58,9 @@ def vit_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def own(folder: Path, channels: int = 3, arm: str = "real", fold: int = 0) -> Path:
-    """The folder of a fold's classifier."""
-    folder.mkdir(exist_ok=True)
-    model = classifier.build(Plan(channels, 2, False, (0.1,) * channels, (0.5,) * channels), seed=1)
-    classifier.save(folder, drawn(model), {"arm": arm, "fold": fold, "labels": ["a", "b"]})  # type: ignore[arg-type]
-    return folder
-
-
 def load(extractor: str, file: Path | None = None, **more: Any) -> Any:
     wanted = Wanted(extractor, str(file) if file else None, unverified=file is not None)
     return extractors.load(wanted, **{"fold": 0, "classifier": Path("nowhere")} | more)
-
-
-def images(count: int, channels: int = 3, size: int = 32) -> Tensor:
-    return torch.rand(count, channels, size, size, generator=torch.Generator().manual_seed(2)) * 2 - 1
 
 
 def test_inception_is_that_of_fid_to_the_digit(inception_file: Path) -> None:
