@@ -31,18 +31,13 @@ STAGES = (
     Stage("expand", "expand", needs=("ingest", "codec", "generator"), parallel=True),
     Stage("classify", "classify", needs=("ingest", "expand", "codec", "encode"), prepares=("codec", "encode")),
     Stage("features", "features", needs=("ingest", "classify", "expand", "codec"), prepares=("classify",)),
-    Stage("evaluate", "evaluate", needs=("ingest", "features"), prepares=("classify", "features")),
-    Stage(
-        "audit", "audit", needs=("ingest", "features", "generator", "codec"), prepares=("classify", "features"),
-        across_folds=True,
-    ),
     Stage("compare", "compare", needs=("ingest",), per_fold=False, gathers=("classify",), across_folds=True),
     Stage(
         "report", "report", needs=("ingest",), prepares=("compare",), per_fold=False, across_folds=True,
-        gathers=("codec", "encode", "generator", "expand", "classify", "features", "evaluate", "audit", "compare"),
+        gathers=("codec", "encode", "generator", "expand", "classify", "features", "compare"),
     ),
 )  # fmt: skip
 REAL, THROUGH = "real", "through-"  # kinds of features: of real images, of real images that went through a codec
-WITHOUT_TORCH = ("ingest", "evaluate", "compare", "report")  # numbers and files only
+WITHOUT_TORCH = ("ingest", "compare", "report")  # numbers and files only
 LOSSLESS = "identity"  # the codec that loses nothing
 BY_NAME = {stage.name: stage for stage in STAGES}

@@ -235,45 +235,10 @@ class Features(BaseModel):
     """resnet34: the fold's own classifier of real images; another one has its weights in a local file."""
     weights: str | None = None
     """The local file of the extractor's weights; left out: MEDSYNTH_WEIGHTS and the usual places are looked into."""
+    unverified: bool = False
+    """Take weights whose hash is not the published one; the name of every number then says so."""
     batch_size: Positive = 64
     """Images that the extractor sees at once; features do not depend on it."""
-
-
-class Evaluate(BaseModel):
-    """How well synthetic images resemble those of new patients, and how different they are from each other."""
-
-    model_config = STRICT
-
-    bootstrap: Annotated[int, Field(ge=0)] = 1000
-    """Resamples of patients for an interval; 0: none."""
-    neighbours: Positive = 5
-    """Neighbours that precision, recall, density and coverage look at."""
-    pairs: Positive = 500
-    """Pairs of images of one class whose distance is averaged for diversity."""
-    perceptual: Literal["auto", "alex", "vgg", "features"] = "auto"
-    """Distance of a pair: LPIPS by alex or vgg from a local file, or distance of features; auto: alex where its file
-    is, features otherwise."""
-    reference_draws: Annotated[int, Field(ge=0)] = 20
-    """Draws of held-out patients for the band in which a perfect generator's generalisation gap lies."""
-
-
-class Audit(BaseModel):
-    """How close synthetic images come to training images, measured against how close new patients come."""
-
-    model_config = STRICT
-
-    threshold: Share = 0.05
-    """The audit is not passed where more synthetic images than this share are certainly closer to a training image than
-    all but 5 % of new patients' images are, or where one is an exact copy."""
-    bootstrap: Annotated[int, Field(ge=0)] = 1000
-    """Resamples of patients for an interval; 0: none."""
-    permutations: Annotated[int, Field(ge=0)] = 1000
-    """Permutations of patients for a p-value."""
-    gallery: Positive = 20
-    """Closest pairs that are kept to be looked at."""
-    membership_images: Annotated[int, Field(ge=0)] = 200
-    """Training images, and as many of selection patients, of which the generator is asked whether it knows them; 0:
-    none."""
 
 
 class Compare(BaseModel):

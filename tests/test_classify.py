@@ -143,11 +143,11 @@ def test_arms_learn_from_what_their_names_say(runs):
     counts = {}
     for arm in ("real", "real+geometric", "real+geca", "synthetic-only", "synthetic-only-geca"):
         material = classify.gather(runs.job(arm), training)
-        counts[arm] = (material.real, len(material.images) - material.real, material.geometric)
+        counts[arm] = (material.real, material.synthetic, material.augmentation)
     assert len(training.samples) == 8
     assert counts == {
-        "real": (8, 0, False), "real+geometric": (8, 0, True), "real+geca": (8, 8, False),
-        "synthetic-only": (0, 8, False), "synthetic-only-geca": (0, 8, False),
+        "real": (8, 0, ""), "real+geometric": (8, 0, "geometric"), "real+geca": (8, 8, ""),
+        "synthetic-only": (0, 8, ""), "synthetic-only-geca": (0, 8, ""),
     }  # fmt: skip
 
 

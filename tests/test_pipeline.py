@@ -244,7 +244,8 @@ def test_generators_live_side_by_side_on_the_same_folds(expanded: RunDirectory, 
     assert len({record["trained_on"] for record in made}) == 1
     recipe = recipes.parse(expanded.recipe_text())
     assert plan.arms_of(expanded, recipe, 0) == [
-        "real", "real+geometric", "real+geca", "real+toy", "synthetic-only", "synthetic-only-geca",
+        "real", "real+geometric", "real+randaugment", "oversampled", "reconstructed", "real+geca", "real+toy",
+        "synthetic-only", "shuffled-labels", "synthetic-only-geca",
     ]  # fmt: skip
     assert remade("classify", "--arms", "real+toy,synthetic-only", "--fold", 0, "--run", expanded.root) == {
         "fold-0/classify/real+toy", "fold-0/classify/synthetic-only",

@@ -1,4 +1,4 @@
-"""Images + drawn parameters -> the images a little moved: mirrored, turned, shifted, scaled."""
+"""Images + drawn parameters -> the images a little moved: mirrored, turned, shifted, scaled; or RandAugment."""
 
 import math
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from medsynth.data import images as colours
 from medsynth.draws import Draws
 from medsynth.shapes import Images
 
@@ -73,3 +74,20 @@ def _inverse(moves: Moves) -> Tensor:
     across = torch.stack([side * cos, side * sin, -side * (cos * right + sin * down)], dim=1)
     along = torch.stack([-sin, cos, sin * right - cos * down], dim=1)
     return torch.stack([across, along], dim=1)
+
+
+def rand_augment(images: Images, draws: Draws) -> Images:
+    """RandAugment (Cubuk et al. 2020), torchvision's: two operations an image, at magnitude 9 of 31.
+
+    Its random numbers come from torch's own generator, which is seeded for each image by `draws` and then put back.
+    """
+    from torchvision.transforms.v2 import RandAugment
+
+    chosen, pixels = RandAugment(), torch.from_numpy(colours.to_pixels(images)).permute(0, 3, 1, 2)
+    seeds = (draws.uniform(1)[:, 0].double() * 2**24).long().tolist()
+    with torch.random.fork_rng(devices=[]):
+        moved = []
+        for seed, picture in zip(seeds, pixels, strict=True):
+            torch.manual_seed(seed)
+            moved.append(chosen(picture))
+    return colours.to_images(torch.stack(moved).permute(0, 2, 3, 1).numpy())

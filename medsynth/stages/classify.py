@@ -5,47 +5,33 @@ number of optimiser steps. Which step's weights are kept is decided on the selec
 """
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from medsynth import arms, classifier, seeds
-from medsynth.artifacts import checkpoint, cohort, files, predictions, scores
+from medsynth import arms, classifier, codecs, seeds
+from medsynth.arms import Arm
+from medsynth.artifacts import checkpoint, cohort, files, latents, predictions, scores
 from medsynth.artifacts.cohort import Cohort, Sample
+from medsynth.artifacts.predictions import Predictions
 from medsynth.artifacts.scores import Score
 from medsynth.classifier import Classifier, Plan
-from medsynth.data import augment
 from medsynth.data.loading import ImageSet, labels_of
 from medsynth.draws import Draws, step_draws
 from medsynth.errors import BadData, BadUsage, MissingStep, Refused
 from medsynth.job import Job, Result
+from medsynth.material import Material, Reconstructions, gathered
+from medsynth.metrics import thresholds
 from medsynth.metrics.classification import Rated, Task, left_out, macro_auc, measure, pooled
 from medsynth.order import batch_rows
 from medsynth.rundir import RECORD
-from medsynth.shapes import Images, Labels, Loss
+from medsynth.shapes import Images, Loss
 from medsynth.training import Fitted, Hooks, Look, LossOf, Place, Verdict, fit, foretell
 
 CALIBRATION_IMAGES = 256  # so many are enough to measure the means and deviations of the batch-norm layers
 PIXELS_AT_ONCE = 1 << 20  # in one pass of prediction
-
-
-@dataclass(frozen=True)
-class Material:
-    """The images that an arm learns from, the real ones first."""
-
-    images: ImageSet
-    labels: Labels
-    real: int  # how many are real
-    geometric: bool
-    mirror: bool
-    device: str
-
-    def batch(self, rows: Tensor, draws: Draws) -> Images:
-        images = self.images.tensor(rows).to(self.device)
-        return augment.apply(images, augment.draw_moves(draws, mirror=self.mirror)) if self.geometric else images
 
 
 def run(job: Job) -> Result:
@@ -67,7 +53,10 @@ def run(job: Job) -> Result:
     fitted = train(job, model, material, selection)
     said = model.probabilities(logits_of(model, ImageSet(testing.samples), job.device))
     predictions.save(job.out, testing, job.fold, said.numpy())
-    found, notes = evaluate(job.out, everyone)
+    if selection.samples:
+        chosen_on = model.probabilities(logits_of(model, ImageSet(selection.samples), job.device))
+        predictions.save(job.out, selection, job.fold, chosen_on.numpy(), predictions.SELECTION)
+    found, notes = evaluate(job.out, everyone, job.settings.fewest_patients)
     scores.save(job.out, found)
     facts = {"arm": job.kind, "fold": job.fold, "labels": everyone.facts.labels, "weights_at_start": start}
     classifier.save(job.out, model, facts)
@@ -87,7 +76,7 @@ def forecast(job: Job) -> dict[str, Any]:
     material = gather(job, training)
     model, _start = prepare(job, training, material)
     loss = loss_of(job, model, material)
-    return foretell(model, loss, items=len(material.images), settings=job.settings, place=place_of(job))
+    return foretell(model, loss, items=len(material), settings=job.settings, place=place_of(job))
 
 
 def _check_comparable(job: Job) -> None:
@@ -103,10 +92,28 @@ def _check_comparable(job: Job) -> None:
 
 def gather(job: Job, training: Cohort) -> Material:
     """What the job's arm learns from. Raises Refused for an expansion that would leak."""
-    arm = arms.named(str(job.kind), job.recipe.generator.kind)
-    real = training.samples if arm.real else ()
-    samples = real + (synthetic_samples(job, training) if arm.generator else ())
-    return Material(ImageSet(samples), labels_of(samples), len(real), arm.geometric, training.facts.mirror, job.device)
+    arm = arm_of(job)
+    return gathered(
+        arm, training.samples, synthetic_samples(job, training) if arm.generator else (),
+        seed=seed_of(job, "shuffle"), mirror=training.facts.mirror, device=job.device, copies=job.recipe.expand.factor,
+        reconstructions=reconstructions(job, training) if arm.reconstructed else None,
+    )  # fmt: skip
+
+
+def arm_of(job: Job) -> Arm:
+    return arms.named(str(job.kind), job.recipe.generator.kind)
+
+
+def seed_of(job: Job, purpose: str) -> int:
+    """Of one training: the same for every arm of a fold, another one for every repeat."""
+    repeat = arm_of(job).repeat
+    return seeds.derive(job.recipe.seed, "classify", job.fold, purpose, *([repeat] if repeat else []))
+
+
+def reconstructions(job: Job, training: Cohort) -> Reconstructions:
+    """The training images as the fold's codec stored them, to be decoded again."""
+    posteriors, _ = latents.load(job.input("encode")).rows([s.sample for s in training.samples], most=1)
+    return Reconstructions(codecs.load(job.input("codec"), job.device), posteriors[:, 0])
 
 
 def synthetic_samples(job: Job, training: Cohort) -> tuple[Sample, ...]:
@@ -138,10 +145,10 @@ def synthetic_samples(job: Job, training: Cohort) -> tuple[Sample, ...]:
 def prepare(job: Job, training: Cohort, material: Material) -> tuple[Classifier, str]:
     """The classifier before its first step, the same for every arm of a fold, and where its weights are from."""
     # Of the real images where there are some; a control that may not see any takes the synthetic ones.
-    mean, deviation = pixel_statistics(material.images, material.real or len(material.images))
+    mean, deviation = pixel_statistics(material.pictures, material.real or len(material.pictures))
     facts = training.facts
     plan = Plan(facts.channels, len(facts.labels), facts.one_class, mean, deviation)
-    model = classifier.build(plan, seeds.derive(job.recipe.seed, "classify", job.fold, "init"))
+    model = classifier.build(plan, seed_of(job, "init"))
     if job.settings.weights is None:
         return model, "from scratch"
     path = Path(job.settings.weights).expanduser()
@@ -188,7 +195,7 @@ def train(job: Job, model: Classifier, material: Material, selection: Cohort) ->
 
     hooks = Hooks(look=look, judge=best, look_every=job.settings.evaluate_every) if selection.samples else None
     loss = loss_of(job, model, material)
-    fitted = fit(model, loss, items=len(material.images), settings=job.settings, place=place_of(job), hooks=hooks)
+    fitted = fit(model, loss, items=len(material), settings=job.settings, place=place_of(job), hooks=hooks)
     calibrate(job, model, material)
     return fitted
 
@@ -201,21 +208,21 @@ def best(looks: list[Look]) -> Verdict:
 
 def loss_of(job: Job, model: Classifier, material: Material) -> LossOf:
     def loss(rows: Tensor, draws: Draws) -> Loss:
-        return model.loss(model(material.batch(rows, draws)), material.labels[rows].to(job.device))
+        return model.loss(model(material.batch(rows, draws)), material.truth(rows))
 
     return loss
 
 
 def place_of(job: Job) -> Place:
     """The same random numbers for every arm of a fold."""
-    seed = seeds.derive(job.recipe.seed, "classify", job.fold, "fit")
+    seed = seed_of(job, "fit")
     return Place(job.out, seed, f"classify {job.kind}, fold {job.fold}", job.device, job.world, job.progress)
 
 
 def calibrate(job: Job, model: Classifier, material: Material) -> None:
     """Measure batch-norm anew, on some full batches of what is trained on: always the same ones."""
-    items, size = len(material.images), job.settings.batch_size
-    seed = seeds.derive(job.recipe.seed, "classify", job.fold, "calibration")
+    items, size = len(material), job.settings.batch_size
+    seed = seed_of(job, "calibration")
 
     def batch(part: int) -> Images:
         return material.batch(batch_rows(seed, items, part * size, size), step_draws(seeds.derive(seed, part), size))
@@ -232,27 +239,55 @@ def logits_of(model: Classifier, images: ImageSet, device: str) -> Tensor:
         return torch.cat([model(images.tensor(rows).to(device)).float().cpu() for rows in parts])
 
 
-def evaluate(folder: Path, everyone: Cohort) -> tuple[dict[str, Score], list[str]]:
+def evaluate(folder: Path, everyone: Cohort, fewest: int) -> tuple[dict[str, Score], list[str]]:
     """Scores of the predictions in a folder, and sentences that name the labels which could not be scored.
 
-    Per image, and per eye; per patient where the cohort knows no eyes; per image only where it knows no patients.
+    Per image, and per eye; per patient where the cohort knows no eyes; per image only where it knows no patients. Mean
+    or maximum of an eye's images, and thresholds beside 0.5, are chosen on the selection patients, if there are any.
     """
     said, facts = predictions.load(folder), everyone.facts
+    held_out = (folder / predictions.SELECTION).is_file()
+    chosen_on = predictions.load(folder, predictions.SELECTION) if held_out else None
     task = Task(facts.labels, facts.one_class, facts.ordinal)
-    levels = [Rated("image", said.truth, said.probability)]
-    if any(s.eye for s in everyone.samples):
-        levels.append(pooled(levels[0], list(zip(said.patients, said.eyes, strict=True)), "eye", task))
-    elif facts.has_patients:
-        levels.append(pooled(levels[0], said.patients, "patient", task))
-    found = {name: score for level in levels for name, score in measure(level, task).items()}
-    return found, [sentence for level in levels if (sentence := left_out(level, task))]
+    eyes = any(s.eye for s in everyone.samples)
+    found: dict[str, Score] = {}
+    notes = []
+    for unit in ("image", "eye" if eyes else "patient") if eyes or facts.has_patients else ("image",):
+        tested, selected = _rated(said, unit, task, chosen_on)
+        cuts = None if selected is None or task.one_class else thresholds.chosen(selected)
+        found |= measure(tested, task, cuts, fewest)
+        notes += [sentence] if (sentence := left_out(tested, task, fewest)) else []
+    return found, notes
+
+
+def _rated(
+    said: Predictions, unit: str, task: Task, chosen_on: Predictions | None
+) -> tuple[Rated, Rated | None]:  # fmt: skip
+    """What was said of the test patients and of the selection patients, both put together the same way."""
+    tested, selected = (
+        None if part is None else Rated("image", part.truth, part.probability, part.patients)
+        for part in (said, chosen_on)
+    )
+    assert tested is not None
+    if unit == "image":
+        return tested, selected
+    of_test = _groups(said, unit)
+    if selected is None or chosen_on is None:
+        return pooled(tested, of_test, unit, task), None
+    of_selection = _groups(chosen_on, unit)
+    how = thresholds.chosen_pooling(selected, of_selection, unit, task)
+    return pooled(tested, of_test, unit, task, how), pooled(selected, of_selection, unit, task, how)
+
+
+def _groups(said: Predictions, unit: str) -> list[object]:
+    return list(zip(said.patients, said.eyes, strict=True)) if unit == "eye" else list(said.patients)
 
 
 def _summary(job: Job, material: Material, fitted: Fitted, start: str, found: dict[str, Score]) -> dict[str, Any]:
     return {
         "arm": job.kind,
         "real_images": material.real,
-        "synthetic_images": len(material.images) - material.real,
+        "synthetic_images": material.synthetic,
         "weights_at_start": start,
         "steps": fitted.steps,
         "best_step": fitted.kept_step,
