@@ -12,7 +12,7 @@ from medsynth.metrics.measured import Bootstrap, Measured
 def percentage(planted: str, share: float = 0.0, *, of_others: bool = False) -> Measured:
     found = compared(case(1, planted, share))
     reach = found.among.other_distance if of_others else found.among.next_distance
-    return authentic_percentage(found.made, found.new, reach, found.known.patients, Bootstrap(0))
+    return authentic_percentage(found.made, found.new, reach, found.space.known.patients, Bootstrap(0))
 
 
 def test_an_image_is_authentic_where_the_definition_says_so() -> None:

@@ -18,7 +18,7 @@ RESAMPLES = 200
 def measured(seed: int, planted: str = "none", share: float = 0.0, *, ratios: bool = False) -> Measured:
     found = compared(case(seed, planted, share))
     values = [side.patient_ratios if ratios else side.distance for side in (found.made, found.new)]
-    return closer_share(found.of_made(values[0]), found.of_new(values[1]), Bootstrap(seed, RESAMPLES))
+    return closer_share(found.made_values(values[0]), found.new_values(values[1]), Bootstrap(seed, RESAMPLES))
 
 
 def flagged(found: Measured) -> bool:
@@ -43,7 +43,7 @@ def test_a_fifth_of_near_copies_or_of_further_images_of_training_patients_is_fou
 
 def test_the_interval_is_wider_than_one_for_independent_images() -> None:
     found = compared(case(0))
-    made, new = found.of_made(found.made.distance), found.of_new(found.new.distance)
+    made, new = found.made_values(found.made.distance), found.new_values(found.new.distance)
     alone = PerImage(new.values, np.arange(len(new.values)))
     right, wrong = (closer_share(made, each, Bootstrap(0)) for each in (new, alone))
     assert right.value == wrong.value
@@ -68,7 +68,7 @@ def test_one_more_new_image_falls_below_the_threshold_as_often_as_it_says() -> N
 
 def test_few_new_images_give_no_interval_for_what_is_rarer_than_they_can_tell() -> None:
     found = compared(case(0, new=20))  # 80 images
-    made, new = found.of_made(found.made.distance), found.of_new(found.new.distance)
+    made, new = found.made_values(found.made.distance), found.new_values(found.new.distance)
     assert closer_share(made, new, Bootstrap(0), 0.05).ci_low is not None
     assert closer_share(made, new, Bootstrap(0), 0.01).ci_low is None
 
@@ -78,7 +78,7 @@ def test_a_class_that_is_learned_by_heart_is_found_though_the_whole_is_as_it_sho
     distance = found.made.distance.copy()
     rare = np.arange(len(distance)) < 12
     distance[rare] = 0
-    made, new = found.of_made(distance), found.of_new(found.new.distance)
+    made, new = found.made_values(distance), found.new_values(found.new.distance)
     classes = (rare, np.arange(len(new.values)) % 20 == 0)
     own = closer_share_of_class(made, new, classes, Bootstrap(0))
     rest = closer_share_of_class(made, new, (~rare, ~classes[1]), Bootstrap(0))

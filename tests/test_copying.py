@@ -11,7 +11,7 @@ from medsynth.metrics.measured import Bootstrap, Measured
 
 def share(planted: str, of: float) -> Measured:
     found = compared(case(0, planted, of))
-    return copy_share(found.of_made(found.made.ratios), found.of_new(found.new.ratios), Bootstrap(0))
+    return copy_share(found.made_values(found.made.ratios), found.new_values(found.new.ratios), Bootstrap(0))
 
 
 def test_planted_copies_are_counted_and_no_other_image_is() -> None:

@@ -11,7 +11,7 @@ from PIL import Image, ImageEnhance
 
 from medsynth.data.drawn import draw_cohort
 from medsynth.metrics import duplicates
-from medsynth.metrics.duplicates import across_patients, hashes, same
+from medsynth.metrics.duplicates import across_patients, equal, hashes, same
 
 Change = Callable[[Image.Image], Image.Image]
 
@@ -79,6 +79,15 @@ def test_a_mirrored_copy_is_found_where_mirror_images_count(clinic: Pictures) ->
     assert found.exact.all()
 
 
+def test_pictures_that_are_equal_in_every_pixel_are_found_whatever_they_show() -> None:
+    pixels = np.random.default_rng(0).integers(0, 2, (40, 2, 2, 1), np.uint8)
+    found = {tuple(pair) for pair in equal(pixels[:15], pixels).tolist()}
+    assert found == {(i, j) for i in range(15) for j in range(40) if (pixels[i] == pixels[j]).all()}
+    mirrored = {(i, j) for i in range(15) for j in range(40) if (pixels[i] == pixels[j][:, ::-1]).all()}
+    assert {tuple(pair) for pair in equal(pixels[:15], pixels, mirror=True).tolist()} == found | mirrored
+    assert mirrored - found
+
+
 def test_pictures_are_compared_in_blocks_that_change_nothing(clinic: Pictures, monkeypatch: pytest.MonkeyPatch) -> None:
     changed = np.clip(clinic.pixels.astype(int) + 5, 0, 255).astype(np.uint8)
     whole = same(clinic.pixels, changed)
@@ -96,5 +105,6 @@ def test_a_hash_counts_bits_and_takes_brightness_for_none(clinic: Pictures) -> N
 
 def test_an_empty_set_has_no_copies() -> None:
     nothing = np.empty((0, 32, 32, 3), np.uint8)
+    assert equal(nothing, nothing, mirror=True).shape == (0, 2)
     assert len(same(nothing, nothing, mirror=True).images) == 0
     assert len(across_patients(nothing, np.empty(0), mirror=True).images) == 0

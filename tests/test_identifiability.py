@@ -12,7 +12,7 @@ from medsynth.metrics.measured import Bootstrap, Measured
 def of(planted: str, share: float = 0.0) -> Measured:
     drawn = case(2, planted, share)
     found = compared(drawn)
-    return identifiability(drawn.made, found.known, found.among.next_distance, Bootstrap(0))
+    return identifiability(drawn.made, found.space.known, found.among.next_distance, Bootstrap(0))
 
 
 def test_it_is_the_share_of_training_images_that_the_definition_names() -> None:
@@ -22,7 +22,7 @@ def test_it_is_the_share_of_training_images_that_the_definition_names() -> None:
     np.fill_diagonal(within, np.inf)
     expected = distances(drawn.training, drawn.made[:, None]).min(axis=1) < within.min(axis=1)
     assert len(drawn.made) == len(drawn.training)
-    got = identifiability(drawn.made, found.known, found.among.next_distance, Bootstrap(0))
+    got = identifiability(drawn.made, found.space.known, found.among.next_distance, Bootstrap(0))
     assert got.value == pytest.approx(expected.mean())
     assert 0 < got.value < 1
     assert got.ci_low < got.value < got.ci_high  # type: ignore[operator]
@@ -38,7 +38,7 @@ def test_more_synthetic_images_than_training_images_do_not_raise_it() -> None:
     found = compared(drawn)
     as_many = len(drawn.training)
     few, many, whole = (
-        identifiability(made, found.known, found.among.other_distance, Bootstrap(0), images).value
+        identifiability(made, found.space.known, found.among.other_distance, Bootstrap(0), images).value
         for made, images in ((drawn.made[:as_many], None), (drawn.made, None), (drawn.made, len(drawn.made)))
     )
     assert many == pytest.approx(few, abs=0.1)
@@ -49,7 +49,7 @@ def test_new_patients_images_give_a_value_to_compare_with() -> None:
     drawn = case(4)
     found = compared(drawn)
     ours, theirs = (
-        identifiability(images, found.known, found.among.next_distance, Bootstrap(0), len(drawn.new))
+        identifiability(images, found.space.known, found.among.next_distance, Bootstrap(0), len(drawn.new))
         for images in (drawn.made, drawn.new)
     )
     assert ours.value == pytest.approx(theirs.value, abs=0.03)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medsynth.metrics.measured import PerImage
-from medsynth.metrics.nearest import Known, Nearest, among, nearest
+from medsynth.metrics.memorisation import Compared, Space, compare
+from medsynth.metrics.nearest import Known
 
 FACTORS, SHARED, NOISE = 40, 0.8, 0.25
 NEAR_COPY = 0.1  # noise of a copy that is not exact, as a share of the features' length
@@ -71,23 +71,5 @@ def case(
     return Case(training, np.repeat(np.arange(patients), 4), held_out, np.repeat(np.arange(new), 4), made)
 
 
-@dataclass(frozen=True)
-class Compared:
-    """A case as the metrics take it: every image beside its nearest training image."""
-
-    known: Known
-    among: Nearest
-    made: Nearest
-    new: Nearest
-    new_patients: np.ndarray
-
-    def of_made(self, values: np.ndarray) -> PerImage:
-        return PerImage(values, self.made.patients(self.known))
-
-    def of_new(self, values: np.ndarray) -> PerImage:
-        return PerImage(values, self.new_patients)
-
-
 def compared(of: Case) -> Compared:
-    known = Known(of.training[:, None], of.patients)
-    return Compared(known, among(known), nearest(of.made, known), nearest(of.new, known), of.new_patients)
+    return compare(Space(Known(of.training[:, None], of.patients), of.made, of.new, of.new_patients))

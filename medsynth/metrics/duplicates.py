@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from medsynth.metrics.appearance import appearance
-from medsynth.metrics.closeness import unit
 
 BITS = 8  # a side of the hash
 UNLIKE = 10  # bits of 64: beyond, pictures are not compared any further
@@ -43,13 +42,23 @@ def same(ours: np.ndarray, theirs: np.ndarray, *, mirror: bool = False) -> Pairs
     distance of appearances decides. A picture that was compressed, brightened, tinted or blurred is found; another
     photograph of the same eye is found where camera and light hardly moved.
     """
-    a, codes = unit(appearance(ours)), hashes(ours)
+    a, codes = _embedded(ours), hashes(ours)
     parts = [_compared(a, codes, ours, theirs, False)]
     if mirror:
         parts.append(_compared(a, codes, ours, theirs[:, :, ::-1], True))
     fields = ("images", "distance", "exact", "mirrored")
     found = Pairs(*(np.concatenate([getattr(part, name) for part in parts]) for name in fields))
     return _chosen(found, np.argsort(found.distance, kind="stable"))
+
+
+def equal(ours: np.ndarray, theirs: np.ndarray, *, mirror: bool = False) -> np.ndarray:
+    """Pairs of one of `ours` and one of `theirs` that are equal in every pixel, (pair, 2)."""
+    places: dict[bytes, list[int]] = {}
+    for pictures in (theirs, theirs[:, :, ::-1])[: 1 + mirror]:
+        for place, picture in enumerate(pictures):
+            places.setdefault(picture.tobytes(), []).append(place)
+    pairs = {(place, other) for place, picture in enumerate(ours) for other in places.get(picture.tobytes(), ())}
+    return np.array(sorted(pairs), dtype=int).reshape(-1, 2)
 
 
 def hashes(pictures: np.ndarray) -> np.ndarray:
@@ -63,7 +72,7 @@ def hashes(pictures: np.ndarray) -> np.ndarray:
 
 
 def _compared(a: np.ndarray, codes: np.ndarray, ours: np.ndarray, theirs: np.ndarray, mirrored: bool) -> Pairs:
-    b, other_codes = unit(appearance(theirs)), hashes(theirs)
+    b, other_codes = _embedded(theirs), hashes(theirs)
     limit = BITS * BITS - 2 * UNLIKE  # of the product
     images, distance, exact = [np.empty((0, 2), int)], [np.empty(0)], [np.empty(0, bool)]
     for start in range(0, len(a), BLOCK):
@@ -82,3 +91,10 @@ def _compared(a: np.ndarray, codes: np.ndarray, ours: np.ndarray, theirs: np.nda
 
 def _chosen(found: Pairs, which: np.ndarray) -> Pairs:
     return Pairs(found.images[which], found.distance[which], found.exact[which], found.mirrored[which])
+
+
+def _embedded(pictures: np.ndarray) -> np.ndarray:
+    """Appearances of length one, in the float32 that a whole cohort has room in."""
+    found = appearance(pictures)
+    length = np.linalg.norm(found, axis=1, keepdims=True)
+    return np.asarray(found / np.where(length > 0, length, 1))
