@@ -18,6 +18,7 @@ class Stage:
     per_fold: bool = True
     parallel: bool = False  # every process of a torchrun works; otherwise the first works and the others wait
     gathers: tuple[str, ...] = ()  # stages of which it takes whatever the run holds, finished or not
+    on_request: bool = False  # done when it is named, or on the way to another one; not because a recipe is run
     across_folds: bool = False  # what it finds in a fold depends on what other folds hold, too
 
 
@@ -30,7 +31,10 @@ STAGES = (
     ),
     Stage("expand", "expand", needs=("ingest", "codec", "generator"), parallel=True),
     Stage("classify", "classify", needs=("ingest", "expand", "codec", "encode"), prepares=("codec", "encode")),
-    Stage("features", "features", needs=("ingest", "classify", "expand", "codec"), prepares=("classify",)),
+    Stage(
+        "features", "features", needs=("ingest", "classify", "expand", "codec"), prepares=("classify",),
+        on_request=True,
+    ),
     Stage("compare", "compare", needs=("ingest",), per_fold=False, gathers=("classify",), across_folds=True),
     Stage(
         "report", "report", needs=("ingest",), prepares=("compare",), per_fold=False, across_folds=True,

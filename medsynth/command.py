@@ -128,6 +128,8 @@ def run_chain(common: Common, recipe_name: str | None, preset: str | None, model
     for stage in STAGES:
         if common.fold and stage.across_folds:
             continue  # it is about all folds
+        if stage.on_request:
+            continue
         kinds = kinds_of.get(stage.name)
         if common.dry_run:
             foretold += forecast(common, run, asked, stage.name, kinds)

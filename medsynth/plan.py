@@ -167,6 +167,8 @@ def _kinds_to_show(run: RunDirectory, recipe: Recipe, stage: Stage, fold: int | 
     if fold is None:
         return [None]
     present: list[str | None] = [*run.kinds(stage.name, fold)]
+    if stage.on_request:
+        return present
     try:
         asked = kinds_of(run, recipe, stage, fold)
     except MissingStep:

@@ -15,6 +15,7 @@ from medsynth.data import images
 from medsynth.data.loading import ImageSet
 from medsynth.errors import BadData, BadUsage, MissingStep, Refused
 from medsynth.job import Result
+from medsynth.metrics import thresholds
 from medsynth.metrics.classification import Rated, Task, macro_auc, measure, pooled
 from medsynth.stages import classify
 
@@ -49,7 +50,7 @@ def one_thread():
 
 def test_an_arm_leaves_weights_predictions_scores_and_a_log(trained):
     runs, out, result = trained
-    names = {"facts.json", "log.jsonl", "predictions.csv", "scores.json", "weights.safetensors"}
+    names = {"facts.json", "log.jsonl", "predictions.csv", "selection.csv", "scores.json", "weights.safetensors"}
     assert {path.name for path in out.iterdir()} == names
     assert [line["step"] for line in log.load(out)] == [1, 2, 3]
     assert result.summary["steps"] == 3
@@ -67,11 +68,20 @@ def test_only_the_patients_of_the_fold_are_predicted_each_image_once(trained):
 
 
 def test_scores_are_those_of_the_predictions_on_file(trained):
+    """Thresholds, and how an eye's images are put together, are those that the selection patients' predictions give."""
     _, out, _ = trained
-    said, task = predictions.load(out), Task(LABELS, one_class=False)
-    rated = Rated("image", said.truth, said.probability)
-    eyes = pooled(rated, list(zip(said.patients, said.eyes, strict=True)), "eye", task)
-    assert scores.load(out) == measure(rated, task) | measure(eyes, task)
+    task, rated, eyes = Task(LABELS, one_class=False), {}, {}
+    for name in (predictions.PREDICTIONS, predictions.SELECTION):
+        said = predictions.load(out, name)
+        rated[name] = Rated("image", said.truth, said.probability, said.patients)
+        eyes[name] = list(zip(said.patients, said.eyes, strict=True))
+    tested, selected = rated.values()
+    how = thresholds.chosen_pooling(selected, eyes[predictions.SELECTION], "eye", task)
+    by_eye = [pooled(part, eyes[name], "eye", task, how) for name, part in rated.items()]
+    expected = measure(tested, task, thresholds.chosen(selected)) | measure(
+        by_eye[0], task, thresholds.chosen(by_eye[1])
+    )
+    assert scores.load(out) == expected
     assert scores.load(out)["image.auc"].n == 12
     assert scores.load(out)["eye.auc"].n == 6
 
@@ -86,7 +96,7 @@ def test_the_second_level_is_eyes_else_patients_else_none(tmp_path, facts, eyes,
     out.mkdir()
     tested = runs.cohort.testing(0)
     predictions.save(out, tested, 0, np.random.default_rng(0).random((len(tested.samples), 2)))
-    found, _ = classify.evaluate(out, runs.cohort)
+    found, _ = classify.evaluate(out, runs.cohort, fewest=2)
     assert {name.partition(".")[0] for name in found} == {"image", second} - {None}
 
 
