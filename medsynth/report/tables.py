@@ -152,7 +152,8 @@ def _positives(found: Found, unit: str, label: str) -> str:
 def _cells(found: Found, unit: str, metric: str, label: str = "") -> list[Cell]:
     values = found.values(unit, metric, label)
     means = {arm: f"{fmean(folds.values()):.3f}" for arm, folds in values.items()}
-    best = max(means.values(), key=float) if len(means) > 1 else ""
+    choose = min if metric in words.LOWER_IS_BETTER else max
+    best = choose(means.values(), key=float) if len(means) > 1 else ""
     cells = []
     for arm in found.arms:
         folds = values.get(arm, {})

@@ -16,10 +16,23 @@ METRICS = {  # name in scores.json, without its punctuation -> how the table cal
     "sensitivity": "Sensitivity",
     "specificity": "Specificity",
     "f1senspe": "F1 sen/spe",
+    "f1tuned": "F1, chosen threshold",
+    "sensitivitytuned": "Sensitivity, chosen threshold",
+    "specificitytuned": "Specificity, chosen threshold",
+    "f1senspetuned": "F1 sen/spe, chosen threshold",
+    "mae": "Mean error, grades",
+    "brier": "Brier score",
 }
-TRADED = ("sensitivity", "specificity")  # one rises as the other falls: the highest of one alone is not the best
+LOWER_IS_BETTER = ("mae", "brier")
+# One rises as the other falls: the highest of one alone is not the best.
+TRADED = ("sensitivity", "specificity", "sensitivitytuned", "specificitytuned")
 GENERATORS = {"geca": "GeCA", "ldm": "LDM", "dit": "DiT", "llamagen": "LlamaGen", "iddpm": "iDDPM"}
 
+CONTROLS = {
+    "real+randaugment": "The real training images, each changed by two operations that RandAugment draws.",
+    "oversampled": "The real training images, those of rare labels more often, so that labels are seen alike.",
+    "reconstructed": "The real training images and, as often as synthetic ones, what the codec makes of them.",
+}
 NOTHING_MEANS = "A dash: not defined, because the tested fold holds no case with the finding, or none without it."
 
 COMMANDS = {  # stage -> the command that fills its part of the report
@@ -51,17 +64,23 @@ def generator(kind: str) -> str:
 
 def generators_of(arm: str) -> list[str]:
     """The generators whose images an arm adds to the real ones: `real+geca` -> ["geca"]."""
-    parts = arm.split("+")
-    return [part for part in parts[1:] if part != "geometric"] if parts[0] == "real" else []
+    parts = arm.partition("@")[0].split("+")
+    return [part for part in parts[1:] if part not in ("geometric", "randaugment")] if parts[0] == "real" else []
 
 
 def arm(name: str) -> str:
-    """How the report calls an arm: `real+geca` -> "real + GeCA"."""
-    return " + ".join(generator(part) for part in name.split("+"))
+    """How the report calls an arm: `real+geca` -> "real + GeCA", `real@1` -> "real, repeat 1"."""
+    plain, _, repeat = name.partition("@")
+    return " + ".join(generator(part) for part in plain.split("+")) + (f", repeat {repeat}" if repeat else "")
 
 
 def meaning(name: str) -> str:
     """What a classifier of this arm was trained on, in a sentence."""
+    name = name.partition("@")[0]
+    if name in CONTROLS:
+        return CONTROLS[name]
+    if name.startswith("shuffled-labels"):
+        return "Real images and synthetic ones whose labels were dealt among them at random: this has to hurt."
     if name == "real":
         return "The fold's real training images as they are, nothing added."
     if name == "real+geometric":
@@ -77,8 +96,12 @@ def meaning(name: str) -> str:
 
 def arm_order(name: str) -> tuple[int, str]:
     """Sorts arms: what needs no generator first, the synthetic-only control last."""
-    known = ["real", "real+geometric"]
-    return (known.index(name), name) if name in known else (3 if name.startswith("synthetic-only") else 2, name)
+    plain = name.partition("@")[0]
+    known = ["real", "real+geometric", *CONTROLS]
+    if plain in known:
+        return (known.index(plain), name)
+    controls = plain.startswith(("synthetic-only", "shuffled-labels"))
+    return (len(known) + controls, name)
 
 
 def metric_key(name: str) -> str:
