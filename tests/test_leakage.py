@@ -13,7 +13,7 @@ from conftest import copied
 from safetensors.torch import load_file, save_file
 from shell import Ended, done, medsynth
 
-from medsynth import plan
+from medsynth import chain
 from medsynth.artifacts import cohort, files, latents, predictions
 from medsynth.artifacts.cohort import NO_FOLD, Cohort, Facts, Sample
 from medsynth.data import png
