@@ -25,6 +25,7 @@ class Job:
     device: str = "cpu"  # or "cuda"
     world: World = field(default_factory=World)
     settings: Any = None  # the recipe's section for this stage and kind
+    references: tuple[Artifact, ...] = ()  # of other folds: to compare with, never to learn from
 
     def input(self, stage: str) -> Path:
         """The folder of the one artifact of a stage."""

@@ -162,8 +162,9 @@ class _Step:
 
     def _make(self, id: str) -> Outcome:
         inputs = plan.needs_of(self.run, self.recipe, self.stage, self.fold, self.kind)
+        references = plan.references_of(self.run, self.recipe, self.stage, self.fold, self.kind)
         if self.world.is_first:
-            for artifact in inputs:
+            for artifact in [*inputs, *references]:
                 artifact.verify(hint=self.run.typed(f"{plan.command_for(artifact)} --force"))
             refuse_leaks(self.run, inputs, self.fold)
             if self.artifact.exists():
@@ -180,9 +181,9 @@ class _Step:
             if self.world.agree(made) if self.stage.parallel else made:
                 self.world.wait()
                 return self._outcome("up to date")
-            return self._fill(id, inputs)
+            return self._fill(id, inputs, references)
 
-    def _fill(self, id: str, inputs: list[Artifact]) -> Outcome:
+    def _fill(self, id: str, inputs: list[Artifact], references: list[Artifact]) -> Outcome:
         scratch = self.artifact.scratch(id)
         ready = self.artifact.is_ready(id) and not self.options.force
         if self.world.agree(ready) if self.stage.parallel else ready:
@@ -200,14 +201,16 @@ class _Step:
             recipe=self.recipe, inputs=tuple(inputs), out=scratch, fold=self.fold, kind=self.kind,
             progress=self.options.progress, device=self.options.device,
             world=self.world if self.stage.parallel else distributed.World(),
-            settings=self.recipe.settings(self.stage.name, self.kind),
+            settings=self.recipe.settings(self.stage.name, self.kind), references=tuple(references),
         )  # fmt: skip
         limit_threads(self.options.threads, self.stage)
         result: Result = import_module(f"medsynth.stages.{self.stage.name}").run(job)
         if self.stage.parallel:
             self.world.wait()
         if self.world.is_first:
-            self.artifact.publish(id, self._record(result, inputs, round(time.monotonic() - started, 1)))
+            self.artifact.publish(
+                id, self._record(result, [*inputs, *references], round(time.monotonic() - started, 1))
+            )
         self.world.wait()
         return Outcome(self.artifact, "done", result.summary, result.notes)
 

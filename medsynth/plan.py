@@ -45,7 +45,7 @@ def kinds_of(run: RunDirectory, recipe: Recipe, stage: Stage, fold: int | None) 
         return list(arms.repeated(arms_of(run, recipe, fold), recipe.classify.seeds))
     if stage.name == "features":
         return [*dict.fromkeys(name for kind in expanded(run, fold) for name in features_of(recipe, kind))]
-    return [None]
+    return [*expanded(run, fold)]
 
 
 def expanded(run: RunDirectory, fold: int) -> list[str]:
@@ -148,8 +148,25 @@ def _kinds_needed(recipe: Recipe, stage: str, kind: str | None) -> dict[str, lis
         return of | {"classify": ["real"]}
     if stage in ("codec", "encode"):
         return {"codec": [kind]}
-    codecs = [recipe.codec_of(kind)]
-    return {"codec": codecs, "encode": codecs, "generator": [kind]}
+    codecs, made = [recipe.codec_of(kind)], [kind]
+    return {"codec": codecs, "encode": codecs, "generator": made, "expand": made, "features": [REAL, kind]}
+
+
+def references_of(
+    run: RunDirectory, recipe: Recipe, stage: Stage, fold: int | None, kind: str | None
+) -> list[Artifact]:
+    """What one artifact is compared with: of an audit, the same generator as other folds trained it, with its codec.
+
+    They have seen patients that this fold tests, which is why nothing may be learned from them.
+    """
+    if stage.name != "audit" or kind is None:
+        return []
+    others = [other for other in folds_of(run, recipe) if other != fold]
+    pairs = [
+        (run.artifact("generator", other, kind), run.artifact("codec", other, recipe.codec_of(kind)))
+        for other in others
+    ]
+    return [part for pair in pairs if all(part.exists() for part in pair) for part in pair]
 
 
 def everything(run: RunDirectory, recipe: Recipe) -> list[Artifact]:
@@ -180,6 +197,7 @@ def asked_id(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> str:
     """The mark of a request: stage, fold, kind, seed, settings, and which inputs."""
     stage = BY_NAME[artifact.stage]
     made_from = needs_of(run, recipe, stage, artifact.fold, artifact.kind)
+    made_from += references_of(run, recipe, stage, artifact.fold, artifact.kind)
     inputs = {a.name: a.made for a in made_from if a.exists()}
     asked = recipe.asked(stage.name, artifact.kind)
     if stage.name == "classify":
@@ -243,7 +261,7 @@ def command_for(artifact: Artifact, source: str = "") -> str:
         words.append(shlex.quote(source))
     if artifact.kind and stage.name in ("codec", "encode"):
         words += ["--codec", artifact.kind]
-    if artifact.kind and stage.name in ("generator", "expand"):
+    if artifact.kind and stage.name in ("generator", "expand", "audit"):
         words += ["--model", artifact.kind]
     if artifact.kind and stage.name == "classify":
         words += ["--arms", artifact.kind]

@@ -241,6 +241,23 @@ class Features(BaseModel):
     """Images that the extractor sees at once; features do not depend on it."""
 
 
+class Audit(BaseModel):
+    """How close synthetic images come to training images, measured against how close new patients come."""
+
+    model_config = STRICT
+
+    threshold: Share = 0.05
+    """The audit is not passed where more synthetic images than this share are certainly closer to a training image than
+    all but 5 % of new patients' images are, or where one is an exact copy."""
+    bootstrap: Annotated[int, Field(ge=0)] = 1000
+    """Resamples of patients for an interval; 0: none."""
+    gallery: Positive = 20
+    """Closest pairs that are kept to be looked at."""
+    membership_images: Annotated[int, Field(ge=0)] = 200
+    """Training images, and as many of selection patients, of which the generator is asked whether it knows them; 0:
+    none."""
+
+
 class Compare(BaseModel):
     """The statistics of the classifiers."""
 

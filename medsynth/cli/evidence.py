@@ -8,8 +8,9 @@ import typer
 from medsynth import plan
 from medsynth.cli.app import absolute, app, names
 from medsynth.command import Common, bring_up_to_date, changed
-from medsynth.options import with_common
+from medsynth.options import GENERATORS, with_common
 
+Model = Annotated[list[str], typer.Option(help=f"Whose images; may be repeated; left out: all. {GENERATORS}.")]
 Extractor = Annotated[str | None, typer.Option(help="What sees the images: resnet34 is the fold's own classifier.")]
 Weights = Annotated[Path | None, typer.Option(help="The extractor's weights, a local file.")]
 
@@ -26,7 +27,22 @@ def features(
     """See real and synthetic images as a network sees them; once for all that is measured on them."""
     run = common.directory()
     recipe = changed(common, run, {"features.extractor": extractor, "features.weights": absolute(weights)})
-    bring_up_to_date(common, run, recipe, "features", next_command="report")
+    bring_up_to_date(common, run, recipe, "features", next_command="audit")
+
+
+@app.command(rich_help_panel=PANEL)
+@with_common
+def audit(
+    common: Common,
+    model: Model = [],  # noqa: B006
+    threshold: Annotated[
+        float | None, typer.Option(help="Share of synthetic images that may be closer than new patients' images are.")
+    ] = None,
+) -> None:
+    """Look for training images and training patients among the synthetic images."""
+    run = common.directory()
+    recipe = changed(common, run, {"audit.threshold": threshold})
+    bring_up_to_date(common, run, recipe, "audit", kinds=model, next_command="report")
 
 
 @app.command(rich_help_panel=PANEL)
