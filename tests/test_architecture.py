@@ -31,7 +31,7 @@ FLOORS = (
     {"evidence", "extractors", "job", "material", "membership", "watch"},
     {"recipe", "data", "training", "metrics", "report", "classifier"},
     {"learner", "order", "sections"},
-    {"generators"},
+    {"generators", "segmenters"},
     {"nca"},
     {"codecs", "nn"},
     {"arms", "chain", "perceptual"},
@@ -46,7 +46,7 @@ FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 ALLOWED = {
     "torch": (
         "stages/*", "generators/*/*", "codecs/*/*", "codecs/scale.py", "codecs/shortcut.py", "nca/*", "nn/*",
-        "data/augment.py",
+        "segmenters/*/*", "segmenters/levels.py", "segmenters/runs.py", "data/augment.py",
         "data/images.py", "data/loading.py", "training.py", "watch.py", "learner.py", "order.py", "classifier.py",
         "shapes.py", "draws.py", "material.py", "membership.py", "player.py", "sharding.py", "*cost.py",
         "artifacts/weights.py",

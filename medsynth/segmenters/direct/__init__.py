@@ -1,0 +1,1 @@
+"""Automata that draw a mask at once, as in Med-NCA."""

@@ -1,0 +1,1 @@
+"""MedSegDiffNCA: automata that remove the noise from a mask."""

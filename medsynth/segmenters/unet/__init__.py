@@ -1,0 +1,1 @@
+"""A U-Net that draws a mask at once."""
