@@ -36,13 +36,17 @@ STAGES = (
         on_request=True,
     ),
     Stage(
+        "evaluate", "evaluate", needs=("ingest", "classify", "expand", "features"),
+        prepares=("classify", "features"), on_request=True,
+    ),
+    Stage(
         "audit", "audit", needs=("ingest", "expand", "features", "generator", "codec"),
         prepares=("classify", "features"), on_request=True, across_folds=True,
     ),
     Stage("compare", "compare", needs=("ingest",), per_fold=False, gathers=("classify",), across_folds=True),
     Stage(
         "report", "report", needs=("ingest",), prepares=("compare",), per_fold=False, across_folds=True,
-        gathers=("codec", "encode", "generator", "expand", "classify", "features", "audit", "compare"),
+        gathers=("codec", "encode", "generator", "expand", "classify", "features", "evaluate", "audit", "compare"),
     ),
 )  # fmt: skip
 REAL, THROUGH = "real", "through-"  # kinds of features: of real images, of real images that went through a codec

@@ -119,7 +119,7 @@ def run_chain(common: Common, recipe_name: str | None, preset: str | None, model
     asked = asked.with_generators(models)
     codecs = [*dict.fromkeys(asked.codec_of(kind) for kind in models)]
     kinds_of = {"codec": codecs, "encode": codecs}
-    kinds_of |= {stage: models for stage in ("generator", "expand", "audit")}
+    kinds_of |= {stage: models for stage in ("generator", "expand", "evaluate", "audit")}
     if asked.ingest.source:
         source = str(Path(asked.ingest.source).resolve())
         asked = replace(asked, ingest=asked.ingest.model_copy(update={"source": source}))

@@ -149,7 +149,8 @@ def _kinds_needed(recipe: Recipe, stage: str, kind: str | None) -> dict[str, lis
     if stage in ("codec", "encode"):
         return {"codec": [kind]}
     codecs, made = [recipe.codec_of(kind)], [kind]
-    return {"codec": codecs, "encode": codecs, "generator": made, "expand": made, "features": [REAL, kind]}
+    found = {"codec": codecs, "encode": codecs, "generator": made, "expand": made, "classify": ["real"]}
+    return found | {"features": features_of(recipe, kind) if stage == "evaluate" else [REAL, kind]}
 
 
 def references_of(
@@ -261,7 +262,7 @@ def command_for(artifact: Artifact, source: str = "") -> str:
         words.append(shlex.quote(source))
     if artifact.kind and stage.name in ("codec", "encode"):
         words += ["--codec", artifact.kind]
-    if artifact.kind and stage.name in ("generator", "expand", "audit"):
+    if artifact.kind and stage.name in ("generator", "expand", "evaluate", "audit"):
         words += ["--model", artifact.kind]
     if artifact.kind and stage.name == "classify":
         words += ["--arms", artifact.kind]

@@ -24,12 +24,12 @@ from pydantic import BaseModel, ValidationError
 
 from medsynth import kinds, presets
 from medsynth.errors import BadUsage, nearest
-from medsynth.sections import Audit, Classify, Compare, Encode, Expand, Features, Ingest
+from medsynth.sections import Audit, Classify, Compare, Encode, Evaluate, Expand, Features, Ingest
 from medsynth.settings import COSMETIC
 
 SECTIONS: dict[str, Any] = {
     "ingest": Ingest, "encode": Encode, "expand": Expand, "classify": Classify, "features": Features,
-    "audit": Audit, "compare": Compare,
+    "evaluate": Evaluate, "audit": Audit, "compare": Compare,
 }  # fmt: skip
 TOP = ("preset", "seed")
 FAMILY_OF = {"codec": "codecs", "generator": "generators"}  # sections whose keys depend on their kind
@@ -58,6 +58,7 @@ class Recipe:
     expand: Expand = field(default_factory=Expand)
     classify: Classify = field(default_factory=Classify)
     features: Features = field(default_factory=Features)
+    evaluate: Evaluate = field(default_factory=Evaluate)
     audit: Audit = field(default_factory=Audit)
     compare: Compare = field(default_factory=Compare)
 

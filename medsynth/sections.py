@@ -241,6 +241,24 @@ class Features(BaseModel):
     """Images that the extractor sees at once; features do not depend on it."""
 
 
+class Evaluate(BaseModel):
+    """How well synthetic images resemble those of new patients, and how different they are from each other."""
+
+    model_config = STRICT
+
+    bootstrap: Annotated[int, Field(ge=0)] = 1000
+    """Resamples of patients for an interval; 0: none."""
+    neighbours: Positive = 5
+    """Neighbours that precision, recall, density and coverage look at."""
+    pairs: Positive = 500
+    """Pairs of images of one class whose distance is averaged for diversity."""
+    perceptual: Literal["auto", "alex", "vgg", "features"] = "auto"
+    """Distance of a pair: LPIPS by alex or vgg from a local file, or distance of features; auto: alex where its file
+    is, features otherwise."""
+    reference_draws: Annotated[int, Field(ge=0)] = 20
+    """Draws of held-out patients for the band in which a perfect generator's generalisation gap lies."""
+
+
 class Audit(BaseModel):
     """How close synthetic images come to training images, measured against how close new patients come."""
 

@@ -27,7 +27,21 @@ def features(
     """See real and synthetic images as a network sees them; once for all that is measured on them."""
     run = common.directory()
     recipe = changed(common, run, {"features.extractor": extractor, "features.weights": absolute(weights)})
-    bring_up_to_date(common, run, recipe, "features", next_command="audit")
+    bring_up_to_date(common, run, recipe, "features", next_command="evaluate")
+
+
+@app.command(rich_help_panel=PANEL)
+@with_common
+def evaluate(
+    common: Common,
+    model: Model = [],  # noqa: B006
+    extractor: Extractor = None,
+    weights: Weights = None,
+) -> None:
+    """Measure how well synthetic images resemble those of new patients, and how different they are from each other."""
+    run = common.directory()
+    recipe = changed(common, run, {"features.extractor": extractor, "features.weights": absolute(weights)})
+    bring_up_to_date(common, run, recipe, "evaluate", kinds=model, next_command="audit")
 
 
 @app.command(rich_help_panel=PANEL)

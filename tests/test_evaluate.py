@@ -1,0 +1,89 @@
+"""`medsynth evaluate` measures synthetic images against patients whom nothing has seen, and says by what."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from shell import done, medsynth
+
+from medsynth.artifacts import cohort, features, files, scores
+from medsynth.artifacts.scores import Score
+from medsynth.rundir import RunDirectory
+
+QUICK = ("--fold", 0, "--set", "evaluate.bootstrap=50", "--set", "evaluate.reference_draws=3")
+
+
+@pytest.fixture(scope="module")
+def evaluated(finished: RunDirectory, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    root = tmp_path_factory.mktemp("evaluated") / "run"
+    shutil.copytree(finished.root, root)
+    run = RunDirectory(root)
+    done("evaluate", *QUICK, "--run", root)
+    return run
+
+
+def of(run: RunDirectory) -> dict[str, Score]:
+    return scores.load(run.artifact("evaluate", 0, "geca").folder)
+
+
+def test_every_number_says_on_how_much_it_stands_and_who_saw_the_images(evaluated: RunDirectory) -> None:
+    found = of(evaluated)
+    assert {"synthetic.kid", "floor.kid", "ceiling.kid", "synthetic.fid", "synthetic.gap", "synthetic.diversity"} <= {
+        *found
+    }
+    extractor = features.load(evaluated.artifact("features", 0, "real").folder).extractor
+    assert extractor.startswith("resnet34-fold0:")
+    for name, score in found.items():
+        assert score.n, name
+        assert score.unit in ("image", "pair"), name
+        if not name.partition(".")[2].startswith(("colour", "sharpness")):
+            assert extractor in str(score.extractor), name
+    kid = found["synthetic.kid"]
+    assert kid.ci_low is not None
+    assert kid.ci_low <= kid.value <= kid.ci_high
+
+
+def test_features_are_extracted_once_for_all_that_is_measured_on_them(evaluated: RunDirectory) -> None:
+    made = [evaluated.artifact("features", 0, kind).made for kind in ("real", "geca", "through-kl")]
+    done("evaluate", *QUICK, "--set", "evaluate.neighbours=3", "--run", evaluated.root)
+    assert [evaluated.artifact("features", 0, kind).made for kind in ("real", "geca", "through-kl")] == made
+    done("evaluate", *QUICK, "--set", "evaluate.neighbours=5", "--run", evaluated.root)
+
+
+def test_the_test_patients_own_images_would_be_the_nearest_that_can_be(evaluated: RunDirectory) -> None:
+    """Each synthetic image is given the features of a test image: precision and coverage are then those of a copy."""
+    folder = evaluated.artifact("features", 0, "geca").folder
+    real = features.load(evaluated.artifact("features", 0, "real").folder)
+    tested = [s.sample for s in cohort.load(evaluated.artifact("ingest").folder).testing(0).samples]
+    made, before = features.load(folder), of(evaluated)
+    rows = np.arange(len(made.samples)) % len(tested)
+    planted = replace(made, values=real.of(tested).values[rows])
+    copy = RunDirectory(evaluated.root.with_name("planted"))
+    shutil.copytree(evaluated.root, copy.root)
+    place = copy.artifact("features", 0, "geca")
+    features.save(place.folder, planted)
+    refused = medsynth("evaluate", "--fold", 0, "--force", "--run", copy.root)
+    assert "is not what features geca, fold 0 wrote" in refused.err  # nobody changes features unseen
+    record = place.record()
+    record["outputs"]["features.npy"] = files.sha256(place.folder / "features.npy")
+    (place.folder / "stage.json").write_text(json.dumps(record))
+    done("evaluate", *QUICK, "--force", "--run", copy.root)
+    after = of(copy)
+    assert after["synthetic.precision"].value == 1
+    assert after["synthetic.kid"].value < before["synthetic.kid"].value
+    assert after["synthetic.fid"].value < before["synthetic.fid"].value
+
+
+def test_features_of_two_extractors_are_never_compared(evaluated: RunDirectory) -> None:
+    copy = RunDirectory(evaluated.root.with_name("two"))
+    shutil.copytree(evaluated.root, copy.root)
+    place = copy.artifact("features", 0, "geca")
+    features.save(place.folder, replace(features.load(place.folder), extractor="inception:6726825d"))
+    record = place.record()
+    record["outputs"]["facts.json"] = files.sha256(place.folder / "facts.json")
+    (place.folder / "stage.json").write_text(json.dumps(record))
+    refused = medsynth("evaluate", "--fold", 0, "--force", "--run", copy.root)
+    assert refused.code == 4
+    assert "inception:6726825d" in refused.err
