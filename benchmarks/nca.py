@@ -68,7 +68,7 @@ class Case:
         state = self.state
         with torch.autocast(state.device.type, dtype, enabled=dtype != torch.float32):
             for mask in self.fires:
-                state = self.automaton.step(state, mask)
+                state = self.automaton.step(state, mask, fast=True)
         return state
 
     def inference(self, way: Callable[[], Tensor]) -> None:

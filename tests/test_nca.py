@@ -89,20 +89,22 @@ def test_the_fast_step_is_the_plain_step_in_every_form(
     torch.testing.assert_close(fast, plain, atol=1e-6, rtol=1e-6)
 
 
-def test_weights_that_are_held_still_get_no_gradient() -> None:
+@pytest.mark.parametrize("fast", [True, False])
+def test_weights_that_are_held_still_get_no_gradient(fast: bool) -> None:
     automaton = awake(nca.Filters(LAYOUT.channels))
     automaton.perception.requires_grad_(False)
-    automaton.grow(torch.randn(1, 6, 6, LAYOUT.channels), 2, row_draws([0])).sum().backward()
+    automaton.grow(torch.randn(1, 6, 6, LAYOUT.channels), 2, row_draws([0]), fast=fast).sum().backward()
     assert all(each.grad is None for each in automaton.perception.parameters())
     assert all(each.grad is not None for each in automaton.update.parameters())
 
 
-def test_half_precision_is_the_same_to_its_precision() -> None:
+@pytest.mark.parametrize("fast", [True, False])
+def test_half_precision_is_the_same_to_its_precision(fast: bool) -> None:
     torch.manual_seed(0)
     automaton, state = awake(nca.Filters(LAYOUT.channels)), torch.randn(2, 8, 8, LAYOUT.channels)
-    exact = automaton.grow(state, 3, row_draws([0, 1]))
+    exact = automaton.grow(state, 3, row_draws([0, 1]), fast=fast)
     with torch.autocast("cpu", torch.bfloat16):
-        rounded = automaton.grow(state, 3, row_draws([0, 1]))
+        rounded = automaton.grow(state, 3, row_draws([0, 1]), fast=fast)
     rounded.square().mean().backward()  # outside of it, as a training does
     assert rounded.dtype == torch.float32
     assert 0 < (rounded - exact).norm() < 0.02 * (exact - state).norm()
@@ -113,8 +115,20 @@ def test_a_rollout_keeps_nothing_but_its_states() -> None:
     automaton, kept = awake(nca.Filters(LAYOUT.channels)), []
     state = torch.randn(1, 16, 16, LAYOUT.channels)
     with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x.numel()) or x, lambda x: x):
-        automaton.grow(state, 5, row_draws([0]))
+        automaton.grow(state, 5, row_draws([0]), fast=True)
     assert sum(kept) == 5 * state.numel()
+
+
+def test_large_grids_leave_out_the_cells_that_do_not_fire_and_small_ones_do_all() -> None:
+    """By what a rollout keeps for the way back."""
+    automaton, kept = awake(nca.Filters(LAYOUT.channels)), []
+    for side in (8, 200):
+        state, values = torch.randn(1, side, side, LAYOUT.channels), []
+        with torch.autograd.graph.saved_tensors_hooks(lambda x, v=values: v.append(x.numel()) or x, lambda x: x):
+            automaton.grow(state, 1, row_draws([0]))
+        kept.append(sum(values) / state.numel())
+    assert kept[0] > 5
+    assert kept[1] == 1
 
 
 @pytest.mark.parametrize("fast", [True, False])

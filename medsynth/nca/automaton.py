@@ -8,11 +8,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medsynth.draws import Draws, row_draws
-from medsynth.nca.firing import Step
+from medsynth.nca.firing import Firing
 from medsynth.nca.layout import Layout
 from medsynth.nca.observers import Observer
 from medsynth.nca.update import Update
 
+PAYS = 2**19  # values of a hidden layer, all cells together, from which on leaving cells out saves more than it costs
 ALIVE = 0.1  # a cell lives while there is more than this of life in it or beside it
 
 
@@ -39,22 +40,44 @@ class Automaton(nn.Module):
         self.perception, self.update = perception, update
 
     def grow(
-        self, state: Tensor, steps: int | Tensor, draws: Draws, observers: Sequence[Observer] = (), *, fast: bool = True
+        self,
+        state: Tensor,
+        steps: int | Tensor,
+        draws: Draws,
+        observers: Sequence[Observer] = (),
+        *,
+        fast: bool | None = None,
     ) -> Tensor:
         """The state after so many steps; where `steps` is (batch,), each row after its own number of them.
 
-        A row depends on its own random numbers alone. Observers see every step; `fast=False` takes the plain form,
-        which keeps everything for the way back, and is the one that can be exported.
+        A row depends on its own random numbers alone. Observers see every step. `fast`: by the form that leaves out
+        cells that do not fire, or by the plain one, which can be exported; left out: by the one that takes less time.
         """
         lengths = torch.full((len(state),), steps) if isinstance(steps, int) else steps.cpu()
+        firing = self._firing(state, fast)
         for index in range(int(lengths.max()) if len(lengths) else 0):
             lives = lengths > index
-            before, state = state, self._one(state, lives, draws, fast=fast)
+            before, state = state, self._one(state, lives, draws, firing)
             for observe in observers:
                 observe(index, before, state)
         return state
 
-    def _one(self, state: Tensor, lives: Tensor, draws: Draws, *, fast: bool) -> Tensor:
+    def step(
+        self, state: Tensor, fires: Tensor, seeds: Sequence[int] | None = None, *, fast: bool | None = None
+    ) -> Tensor:
+        """One step without noise. fires (batch, row, column), bool. seeds: one a row, for what dropout hides."""
+        return self._stepped(state, fires, seeds, self._firing(state, fast))
+
+    def _firing(self, state: Tensor, fast: bool | None) -> Firing | None:
+        """The fast form of the steps of a rollout, unless it is the plain form that is wanted."""
+        values = state[..., 0].numel() * self.update.last.in_features  # of the last hidden layer
+        if not (values >= (PAYS if torch.is_grad_enabled() else PAYS // 2) if fast is None else fast):
+            return None
+        device = state.device.type
+        low = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else state.dtype
+        return Firing(self.perception, self.update, self.layout.condition, self.dynamics.size, low)
+
+    def _one(self, state: Tensor, lives: Tensor, draws: Draws, firing: Firing | None) -> Tensor:
         """One step of the rows that are not done; lives (batch,), on the CPU."""
         if self.dynamics.noise:
             noise = draws.normal(*state.shape[1:3], self.layout.moving) * lives[:, None, None, None]
@@ -62,18 +85,15 @@ class Automaton(nn.Module):
         fires = (draws.uniform(*state.shape[1:3]) < self.dynamics.fire_rate) & lives[:, None, None]
         hides = self.training and self.update.dropout > 0
         seeds = [own.initial_seed() for own in draws.apart(torch.device("cpu")).generators] if hides else None
-        stepped = self.step(state, fires.to(state.device), seeds, fast=fast)
+        stepped = self._stepped(state, fires.to(state.device), seeds, firing)
         return stepped if lives.all() else torch.where(lives.to(state.device)[:, None, None, None], stepped, state)
 
-    def step(self, state: Tensor, fires: Tensor, seeds: Sequence[int] | None = None, *, fast: bool = True) -> Tensor:
-        """One step without noise. fires (batch, row, column), bool. seeds: one a row, for what dropout hides."""
+    def _stepped(self, state: Tensor, fires: Tensor, seeds: Sequence[int] | None, firing: Firing | None) -> Tensor:
         hidden = None if seeds is None else self._hidden(fires, seeds)
-        if fast:
-            places = fires.flatten().nonzero()[:, 0]
-            changed = Step(self.perception, self.update, self.layout.condition, self.dynamics.size, places, hidden)
-            stepped = changed.advance(state)
-        else:
+        if firing is None:
             stepped = self._plain(state, fires, hidden)
+        else:
+            stepped = firing.step(state, fires.flatten().nonzero()[:, 0], hidden)
         return self._confined(state, stepped)
 
     def _plain(self, state: Tensor, fires: Tensor, hidden: Tensor | None) -> Tensor:

@@ -1,13 +1,12 @@
-"""One step of the cells that fire: state -> state, in a fraction of the memory and the time of the plain form.
+"""A step of the cells that fire: state -> state, in a fraction of the memory and the time of the plain form.
 
 What it saves, with the same result: cells that do not fire (half of them, as a rule) are never put through the update;
 rows go through it in pieces that stay in the processor's cache; and between the steps of a rollout nothing is kept but
 the states, from which the way back makes the rest again. In half precision the state stays in float32, and perception
-and update are computed from weights that are rounded once a step.
+and update are computed from weights that are rounded once a rollout.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -23,123 +22,132 @@ LARGE = 2**16  # rows in one piece on a GPU
 Piece = tuple[Tensor, Tensor | None]  # which cells, and what dropout hides of each
 
 
-@dataclass(frozen=True)
-class Step:
-    """What takes part in a step beside the state."""
+class Firing:
+    """What stays the same for the steps of a rollout: perception and update as they are now, in one precision."""
 
-    perception: nn.Module
-    update: Update
-    frozen: int  # first so many channels stay as they are
-    size: float  # changes count so many times
-    fires: Tensor  # (firing cell,): which cells of the batch, numbered through it
-    hidden: Tensor | None = None  # (firing cell, width): what dropout hides of each
+    def __init__(self, perception: nn.Module, update: Update, frozen: int, size: float, precision: torch.dtype) -> None:
+        """frozen: the first so many channels stay as they are. size: changes count so many times."""
+        self.update, self.frozen, self.size, self.precision = update, frozen, size, precision
+        self.perceive, self.inner, self.last = (
+            _Rounded(module, precision) for module in (perception, update.inner, update.last)
+        )
+        self.weights = [*self.perceive.weights, *self.inner.weights, *self.last.weights]
+        self.widest = max([1, *(max(each.shape) for each in update.parameters())])
 
-    def advance(self, state: Tensor) -> Tensor:
-        """state (batch, row, column, channel) -> a new one."""
-        weights = [*self.perception.parameters(), *self.update.parameters()]
-        if torch.is_grad_enabled() and any(each.requires_grad for each in (state, *weights)):
-            stepped: Tensor = _Advance.apply(self, state, *weights)
+    def step(self, state: Tensor, fires: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """state (batch, row, column, channel) -> a new one.
+
+        fires (firing cell,): which cells of the batch, numbered through it; hidden (firing cell, width), bool: what
+        dropout hides of each one's last hidden layer.
+        """
+        if torch.is_grad_enabled() and (state.requires_grad or self.weights):
+            stepped: Tensor = _Step.apply(self, fires, hidden, state, *self.weights)
             return stepped
-        return self.forward(state)
+        return self.forward(state, fires, hidden)
 
-    def forward(self, state: Tensor) -> Tensor:
+    @torch.no_grad()
+    def forward(self, state: Tensor, fires: Tensor, hidden: Tensor | None) -> Tensor:
         """The same, without a way back."""
-        stepped = state.detach().clone(memory_format=torch.contiguous_format)
-        flat, precision = stepped.flatten(0, 2), _precision(state)
-        with torch.no_grad(), torch.autocast(state.device.type, enabled=False):
-            perceive, inner, last = self._rounded(precision)
-            parts = [part.flatten(0, 2) for part in perceive(state.to(precision))]
-            for places, hidden in self._pieces(inner.widest, precision):
-                change = last(without(inner(_rows(parts, places)), hidden, self.update.dropout))
+        stepped = state.clone(memory_format=torch.contiguous_format)
+        flat = stepped.flatten(0, 2)
+        with torch.autocast(state.device.type, enabled=False):
+            parts = [part.flatten(0, 2) for part in self.perceive(state.to(self.precision))]
+            for places, hides in self._pieces(fires, hidden):
+                seen = self.inner(_rows(parts, places))
+                change = self.last(without(seen, hides, self.update.dropout))
                 change = (change.tanh() if self.update.bounded else change).to(state.dtype)
                 cells = flat.index_select(0, places)
                 cells[:, self.frozen :].add_(change, alpha=self.size)
                 flat.index_copy_(0, places, cells)
         return stepped
 
-    def backward(self, state: Tensor, out: Tensor, precision: torch.dtype) -> list[Tensor]:
+    def backward(self, state: Tensor, fires: Tensor, hidden: Tensor | None, out: Tensor) -> list[Tensor]:
         """Gradients by the state and the weights, from that by the new state; all else is made again."""
+        sums = _Sums()
         with torch.enable_grad(), torch.autocast(state.device.type, enabled=False):
-            perceive, inner, last = self._rounded(precision, grad=True)
-            cells = state.detach().to(precision).requires_grad_()
-            parts = perceive(cells)
+            cells = state.detach().to(self.precision).requires_grad_()
+            parts = self.perceive(cells)
             flat = [part.detach().flatten(0, 2) for part in parts]
-            of_parts, of_update = [torch.zeros_like(part) for part in flat], _Sums()
+            of_parts = [torch.zeros_like(part) for part in flat]
             moving = out.flatten(0, 2)[:, self.frozen :]
-            for places, hidden in self._pieces(inner.widest, precision):
+            for places, hides in self._pieces(fires, hidden):
                 rows = _rows(flat, places).requires_grad_()
-                seen = inner(rows)
-                of_change = moving.index_select(0, places).to(precision) * self.size
-                of_seen, *of_last = self._of_last(last, seen.detach(), hidden, of_change)
-                of_rows, *of_inner = _gradients([seen], [rows, *inner.leaves], [of_seen])
+                seen = self.inner(rows)
+                of_change = moving.index_select(0, places).to(self.precision) * self.size
+                of_seen, of_last = self._of_last(seen.detach(), hides, of_change)
+                of_rows, *of_inner = _gradients([seen], [rows, *self.inner.leaves], [of_seen])
                 _scatter(of_parts, places, of_rows)
-                of_update.add([each.to(state.dtype) for each in (*of_inner, *of_last)])
-            seen_by = [
-                (part, of.view(part.shape)) for part, of in zip(parts, of_parts, strict=True) if part.requires_grad
-            ]
-            outputs, of_outputs = zip(*seen_by, strict=True)
-            of_cells, *of_perception = _gradients(outputs, [cells, *perceive.leaves], of_outputs)
-        return [out + of_cells, *(each.to(state.dtype) for each in of_perception), *of_update.sums]
+                sums.add([*of_inner, *of_last])
+            learnt = [(part, of.view_as(part)) for part, of in zip(parts, of_parts, strict=True) if part.requires_grad]
+            outputs, of_outputs = zip(*learnt, strict=True)
+            of_cells, *of_perception = _gradients(outputs, [cells, *self.perceive.leaves], of_outputs)
+        return [out + of_cells, *(each.to(out.dtype) for each in of_perception), *sums.found]
 
     @torch.no_grad()
-    def _of_last(self, last: "_Rounded", seen: Tensor, hidden: Tensor | None, out: Tensor) -> list[Tensor]:
-        """Gradients by what the last layer is given, before dropout, and by its weight and bias."""
-        seen, weight = without(seen, hidden, self.update.dropout), last.leaves[0].detach()
+    def _of_last(self, seen: Tensor, hides: Tensor | None, out: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Gradients by what the last layer is given, before dropout, and by those of its weights that learn.
+
+        Done here, because the way back has no need of the last layer's own product, a quarter of all.
+        """
+        seen = without(seen, hides, self.update.dropout)
         if self.update.bounded:
-            out = out * (1 - last(seen).tanh().square())
-        of_seen = without(linear(out, weight.t(), None), hidden, self.update.dropout)
-        return [of_seen, outer(out, seen), *([out.sum(0)] if len(last.leaves) > 1 else [])]
+            out = out * (1 - self.last(seen).tanh().square())
+        of_seen = without(linear(out, self.last.named["weight"].t(), None), hides, self.update.dropout)
+        found = {"weight": outer(out, seen), "bias": out.sum(0)}
+        return of_seen, [found[name] for name in self.last.learns]
 
-    def _rounded(self, precision: torch.dtype, *, grad: bool = False) -> list["_Rounded"]:
-        modules = (self.perception, self.update.inner, self.update.last)
-        return [_Rounded(module, precision, grad=grad) for module in modules]
-
-    def _pieces(self, widest: int, precision: torch.dtype) -> list[Piece]:
+    def _pieces(self, fires: Tensor, hidden: Tensor | None) -> list[Piece]:
         rows = LARGE
-        if self.fires.device.type == "cpu":
-            rows = max(64, CACHE * torch.get_num_threads() // (widest * precision.itemsize))
-        places = self.fires.split(rows)
-        hidden = [None] * len(places) if self.hidden is None else self.hidden.split(rows)
-        return list(zip(places, hidden, strict=True))
+        if fires.device.type == "cpu":
+            rows = max(64, CACHE * torch.get_num_threads() // (self.widest * self.precision.itemsize))
+        places = fires.split(rows)
+        hides = [None] * len(places) if hidden is None else hidden.split(rows)
+        return list(zip(places, hides, strict=True))
 
 
 class _Rounded:
-    """A module in some precision; its leaves, which take the place of the parameters, in their order."""
+    """A module in some precision. `leaves` stand for its `weights`, those that learn, in the way back."""
 
-    def __init__(self, module: nn.Module, precision: torch.dtype, *, grad: bool) -> None:
+    def __init__(self, module: nn.Module, precision: torch.dtype) -> None:
+        own: dict[str, Tensor] = dict(module.named_parameters())
         self.module = module
-        self.named = {name: each.detach().to(precision) for name, each in module.named_parameters()}
-        self.leaves = [leaf.requires_grad_(grad) for leaf in self.named.values()]
-        self.widest = max([1, *(max(leaf.shape) for leaf in self.leaves)])
+        self.learns = [name for name, each in own.items() if each.requires_grad]
+        self.weights = [own[name] for name in self.learns]
+        self.as_it_is = all(each.dtype == precision for each in own.values())
+        self.named = own if self.as_it_is else {name: each.detach().to(precision) for name, each in own.items()}
+        self.leaves = [self.named[name].requires_grad_() for name in self.learns]
 
     def __call__(self, cells: Tensor) -> Any:
-        return functional_call(self.module, self.named, (cells,))
+        return self.module(cells) if self.as_it_is else functional_call(self.module, self.named, (cells,))
 
 
 class _Sums:
-    """Gradients of weights, added up over pieces."""
+    """Gradients of weights, added up over pieces in float32 or better."""
 
     def __init__(self) -> None:
-        self.sums: list[Tensor] = []
+        self.found: list[Tensor] = []
 
     def add(self, more: list[Tensor]) -> None:
-        if self.sums:
-            torch._foreach_add_(self.sums, more)
-        else:
-            self.sums = more
+        more = [each.to(torch.promote_types(each.dtype, torch.float32)) for each in more]
+        if not self.found:
+            self.found = more
+        elif more:
+            torch._foreach_add_(self.found, more)
 
 
-class _Advance(torch.autograd.Function):
+class _Step(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, step: Step, state: Tensor, *weights: Tensor) -> Tensor:
-        ctx.step, ctx.precision = step, _precision(state)
+    def forward(
+        ctx: Any, firing: Firing, fires: Tensor, hidden: Tensor | None, state: Tensor, *weights: Tensor
+    ) -> Tensor:
+        ctx.firing, ctx.fires, ctx.hidden = firing, fires, hidden
         ctx.save_for_backward(state)
-        return step.forward(state)
+        return firing.forward(state, fires, hidden)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (state,) = ctx.saved_tensors
-        return None, *ctx.step.backward(state, gradients[0].contiguous(), ctx.precision)
+        return None, None, None, *ctx.firing.backward(state, ctx.fires, ctx.hidden, gradients[0].contiguous())
 
 
 def _rows(parts: Sequence[Tensor], places: Tensor) -> Tensor:
@@ -155,9 +163,3 @@ def _scatter(parts: Sequence[Tensor], places: Tensor, rows: Tensor) -> None:
 
 def _gradients(outputs: Sequence[Tensor], inputs: Sequence[Tensor], of_outputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
     return torch.autograd.grad(outputs, inputs, of_outputs, materialize_grads=True)
-
-
-def _precision(state: Tensor) -> torch.dtype:
-    """That of the products: autocast's where it is on."""
-    device = state.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else state.dtype
