@@ -87,3 +87,28 @@ def test_features_of_two_extractors_are_never_compared(evaluated: RunDirectory) 
     refused = medsynth("evaluate", "--fold", 0, "--force", "--run", copy.root)
     assert refused.code == 4
     assert "inception:6726825d" in refused.err
+
+
+def test_the_report_shows_what_was_found_and_names_the_file(evaluated: RunDirectory) -> None:
+    done(
+        "audit",
+        "--fold",
+        0,
+        "--set",
+        "audit.bootstrap=20",
+        "--set",
+        "audit.membership_images=2",
+        "--run",
+        evaluated.root,
+    )
+    done("classify", "--arms", "real,real+geca", "--run", evaluated.root)
+    done("report", "--set", "compare.bootstrap=50", "--set", "compare.permutations=50", "--run", evaluated.root)
+    page = (evaluated.root / "report" / "index.html").read_text(encoding="utf-8")
+    for part, file in {
+        "likeness": "fold-0/evaluate/geca/scores.json",
+        "audit": "fold-0/audit/geca/scores.json",
+        "differences": "compare/comparisons.json",
+    }.items():
+        section = page.partition(f'<section id="{part}">')[2].partition("</section>")[0]
+        assert file in section, part
+    assert "The audit was" in page

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from medsynth.report import figures, nearest, pictures, provenance, tables, words
+from medsynth.report import figures, nearest, pictures, proof, provenance, tables, words
 from medsynth.report.answer import Answer, answer
 from medsynth.report.collect import Found, Made, collect, mean_and_spread
 from medsynth.report.withhold import withholder
@@ -58,6 +58,9 @@ def render(artifacts: Iterable[Artifact], progress: Callable[[str, int, int], No
         score_tables=[tables.scores(found, unit) for unit in words.UNITS if found.metrics(unit)],
         label_table=tables.label_scores(found, found.unit),
         costs=tables.costs(found),
+        differences=proof.differences(found),
+        likeness=proof.likeness(found),
+        closeness_tables=proof.closeness(found),
         main_score=f"{words.metric(metric)} by {found.unit}",
         curve_groups=_curve_groups(found),
         closeness_watched=bool(_lines(found.of("generator"), "closeness")),
