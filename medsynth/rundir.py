@@ -20,6 +20,7 @@ from medsynth.errors import BadData, BadUsage
 
 RECIPE, RECORD = "recipe.toml", "stage.json"
 LOG_FILE = "log.jsonl"
+EXPORTS = "exports.jsonl"  # of the run: sets that left it without a passed audit, and why
 UNHASHED = ("previews",)  # folders of pictures for people; nothing reads them back
 
 

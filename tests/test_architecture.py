@@ -24,7 +24,7 @@ FLOORS = (
     {"__main__"},
     {"cli"},
     {"demo", "doctor", "options"},
-    {"command"},
+    {"command", "export"},
     {"console", "pipeline"},
     {"plan"},
     {"stages"},

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from medsynth import plan
+from medsynth import command, console, plan
+from medsynth import recipe as recipes
 from medsynth.cli.app import absolute, app, names
 from medsynth.command import Common, bring_up_to_date, changed
 from medsynth.options import GENERATORS, with_common
@@ -85,3 +86,28 @@ def compare(common: Common) -> None:
     """Compare the classifiers: differences on the same patients, with intervals and p-values."""
     run = common.directory()
     bring_up_to_date(common, run, changed(common, run, {}), "compare", next_command="report")
+
+
+@app.command(rich_help_panel=PANEL)
+@with_common
+def export(
+    common: Common,
+    directory: Annotated[Path, typer.Argument(help="The folder to make.")],
+    model: Annotated[str | None, typer.Option(help=f"Whose images; left out: the recipe's. {GENERATORS}.")] = None,
+    form: Annotated[str, typer.Option("--format", help="folder (images and metadata.csv) or npz.")] = "folder",
+    acknowledge_risk: Annotated[
+        str | None, typer.Option(metavar="REASON", help="Export a set that has not passed its audit, and say why.")
+    ] = None,
+) -> None:
+    """Write a fold's synthetic images as a data set of their own; they have to have passed the audit."""
+    from medsynth import export as exports  # reads pixels: not for --help
+
+    run = common.directory()
+    kind, fold = model or recipes.parse(run.recipe_text()).generator.kind, common.fold[0] if common.fold else 0
+    facts = exports.run(run, exports.Asked(directory, kind, fold, form, acknowledge_risk or ""))
+    if common.json:
+        command.print_json({"run": str(run.root.resolve()), "folder": str(directory.resolve()), **facts})
+    else:
+        console.outcome(f"export {kind}, fold {fold}", "done", facts)
+        if not facts["audit_passed"] and not common.quiet:
+            console.next_command(run.typed("report --force"))  # where the reason is to be read

@@ -60,6 +60,7 @@ def render(artifacts: Iterable[Artifact], progress: Callable[[str, int, int], No
         costs=tables.costs(found),
         differences=proof.differences(found),
         likeness=proof.likeness(found),
+        risks=proof.risks(found),
         closeness_tables=proof.closeness(found),
         main_score=f"{words.metric(metric)} by {found.unit}",
         curve_groups=_curve_groups(found),

@@ -1,5 +1,6 @@
 """What evaluate, audit and compare found -> rows of the page's tables. Each table names the files that it came from."""
 
+import json
 from dataclasses import dataclass
 
 from medsynth.artifacts import comparisons
@@ -7,6 +8,7 @@ from medsynth.artifacts.comparisons import Change, Comparison
 from medsynth.artifacts.scores import Score
 from medsynth.report import words
 from medsynth.report.collect import NOTHING, Found, Made
+from medsynth.rundir import EXPORTS
 
 LIKENESS = {  # score of `evaluate` -> how the page calls it
     "kid": "KID × 1000",
@@ -97,6 +99,14 @@ def _closeness(made: Made) -> Table:
         title, ("found", "of a perfect generator"), rows, f"{made.path}/scores.json, pairs.csv, duplicates.csv",
         verdict=passed, remark=str(summary.get("reasons", "")),
     )  # fmt: skip
+
+
+def risks(found: Found) -> list[tuple[str, str]]:
+    """Sets that left the run without a passed audit: which, and the reason that was given."""
+    ingest = next(iter(found.of("ingest")))
+    path = ingest.folder.parent / EXPORTS
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+    return [(f"{words.generator(line['model'])}, fold {line['fold']}", line["reason"]) for line in lines]
 
 
 def differences(found: Found) -> Table | None:

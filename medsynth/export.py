@@ -1,0 +1,116 @@
+"""A run's synthetic images -> a data set of their own: images with their labels, for others to train on.
+
+What leaves the run has passed the audit, or somebody has taken the risk: the reason is written beside the images and
+into the run, where the report shows it.
+"""
+
+import csv
+import io
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medsynth import __version__
+from medsynth.artifacts import cohort, files
+from medsynth.artifacts.cohort import Sample
+from medsynth.data.png import read
+from medsynth.data.safe_text import cell
+from medsynth.errors import BadUsage, MissingStep, Refused
+from medsynth.rundir import EXPORTS, RunDirectory
+
+FORMATS = ("folder", "npz")
+METADATA, ABOUT = "metadata.csv", "about.json"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is exported, and where to."""
+
+    folder: Path
+    model: str
+    fold: int
+    form: str = "folder"
+    risk: str = ""  # why a set that has not passed its audit may leave all the same
+
+
+def run(run: RunDirectory, asked: Asked) -> dict[str, Any]:
+    """Write the set; facts for people. The folder appears when it is whole.
+
+    Raises BadUsage for a format that there is not or a folder that holds something, MissingStep without synthetic
+    images, Refused for a set that has not passed its audit.
+    """
+    if asked.form not in FORMATS:
+        raise BadUsage(f"there is no format {asked.form!r}", hint=f"--format {' or '.join(FORMATS)}")
+    if asked.folder.exists() and any(asked.folder.iterdir() if asked.folder.is_dir() else [1]):
+        raise BadUsage(f"{asked.folder} is there already", hint="name a folder that is not there yet")
+    expansion = run.artifact("expand", asked.fold, asked.model)
+    if not expansion.exists():
+        hint = run.typed(f"expand --model {asked.model} --fold {asked.fold}")
+        raise MissingStep(f"fold {asked.fold} has no synthetic images of {asked.model}", hint=hint)
+    expansion.verify(hint=run.typed(f"expand --model {asked.model} --fold {asked.fold} --force"))
+    passed, why = _audited(run, asked)
+    if not passed and not asked.risk.strip():
+        raise Refused(why, hint='look at the pairs in the report; then fewer steps, or --acknowledge-risk "REASON"')
+    made = cohort.load(expansion.folder)
+    scratch = asked.folder.with_name(f".{asked.folder.name}.part")
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    names = [f"synthetic-{number:06d}" for number in range(len(made.samples))]
+    (_folder if asked.form == "folder" else _npz)(scratch, made.facts.labels, made.samples, names)
+    facts = {
+        "images": len(made.samples), "labels": list(made.facts.labels), "synthetic": True, "generator": asked.model,
+        "medsynth": __version__, "made": expansion.made, "audit_passed": passed, "audit": why,
+        **({} if passed else {"risk_acknowledged": asked.risk.strip()}),
+    }  # fmt: skip
+    files.write_json(scratch / ABOUT, facts)
+    if asked.folder.is_dir():
+        asked.folder.rmdir()
+    scratch.rename(asked.folder)
+    if not passed:
+        told = {
+            "model": asked.model,
+            "fold": asked.fold,
+            "made": expansion.made,
+            "reason": asked.risk.strip(),
+            "audit": why,
+        }
+        with (run.root / EXPORTS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(told) + "\n")
+    return facts
+
+
+def _audited(run: RunDirectory, asked: Asked) -> tuple[bool, str]:
+    """Whether an audit of these very images was passed, and what there is to say."""
+    audit = run.artifact("audit", asked.fold, asked.model)
+    audit_it = run.typed(f"audit --model {asked.model} --fold {asked.fold}")
+    if not audit.exists():
+        return False, f"these images have not been audited: {audit_it}"
+    record = audit.record()
+    expansion = run.artifact("expand", asked.fold, asked.model)
+    if record["inputs"].get(expansion.folder.relative_to(run.root).as_posix()) != expansion.made:
+        return False, f"the audit is of other images than these: {audit_it}"
+    summary = record["summary"]
+    return summary["passed"] is True, str(summary.get("reasons", ""))
+
+
+def _folder(out: Path, labels: tuple[str, ...], samples: tuple[Sample, ...], names: list[str]) -> None:
+    """images/ and metadata.csv with file_name and a column a label. Nothing names a real sample or patient."""
+    (out / "images").mkdir()
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["file_name", *map(cell, labels)])
+    for sample, name in zip(samples, names, strict=True):
+        shutil.copyfile(sample.image, out / "images" / f"{name}.png")
+        writer.writerow([f"images/{name}.png", *sample.labels])
+    files.write_text(out / METADATA, text.getvalue())
+
+
+def _npz(out: Path, _labels: tuple[str, ...], samples: tuple[Sample, ...], _names: list[str]) -> None:
+    """synthetic.npz as MedMNIST has it: train_images, uint8, and train_labels; there is nothing to test on in it."""
+    pixels, truth = np.stack([read(s.image) for s in samples]), np.array([s.labels for s in samples], np.uint8)
+    grey = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+    np.savez_compressed(out / "synthetic.npz", train_images=grey, train_labels=truth)

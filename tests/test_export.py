@@ -1,0 +1,91 @@
+"""What leaves a run has passed its audit, or somebody said why not; and it names no patient."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from shell import contents, done, medsynth
+
+from medsynth.artifacts import cohort, files
+from medsynth.data.png import read
+from medsynth.rundir import RunDirectory
+
+
+@pytest.fixture
+def run(expanded: RunDirectory) -> RunDirectory:
+    return expanded
+
+
+def audited(run: RunDirectory, *, passed: bool) -> None:
+    """A verdict beside the images of fold 0, as the audit leaves it."""
+    place, expansion = run.artifact("audit", 0, "geca"), run.artifact("expand", 0, "geca")
+    place.folder.mkdir(parents=True)
+    summary = {"passed": passed, "reasons": "a reason"}
+    inputs = {"fold-0/expand/geca": expansion.made}
+    files.write_json(place.folder / "stage.json", {"id": "a", "made": "b", "summary": summary, "inputs": inputs})
+
+
+def test_images_that_were_not_audited_or_did_not_pass_stay_in_the_run(run: RunDirectory, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    refused = medsynth("export", out, "--run", run.root)
+    assert (refused.code, out.exists()) == (4, False)
+    assert "have not been audited" in refused.err
+    audited(run, passed=False)
+    assert medsynth("export", out, "--run", run.root).code == 4
+    assert not out.exists()
+
+
+def test_a_risk_that_somebody_takes_is_written_where_it_is_read(run: RunDirectory, tmp_path: Path) -> None:
+    audited(run, passed=False)
+    reason = "<b>agreed</b> with the board"
+    done("export", tmp_path / "out", "--acknowledge-risk", reason, "--run", run.root)
+    assert json.loads((tmp_path / "out" / "about.json").read_text())["risk_acknowledged"] == reason
+    shutil.rmtree(run.artifact("audit", 0, "geca").folder)
+    done("report", "--force", "--run", run.root)
+    page = (run.root / "report" / "index.html").read_text()
+    assert "&lt;b&gt;agreed&lt;/b&gt; with the board" in page
+
+
+def test_a_set_that_passed_is_images_and_labels_without_a_name_of_a_sample_or_patient(
+    run: RunDirectory, tmp_path: Path
+) -> None:
+    audited(run, passed=True)
+    out = tmp_path / "out"
+    done("export", out, "--run", run.root)
+    made = cohort.load(run.artifact("expand", 0, "geca").folder)
+    with (out / "metadata.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [tuple(int(row[label]) for label in made.facts.labels) for row in rows] == [s.labels for s in made.samples]
+    assert all((read(out / row["file_name"]) == read(s.image)).all() for row, s in zip(rows, made.samples, strict=True))
+    everything = json.dumps(contents(out)) + (out / "metadata.csv").read_text() + (out / "about.json").read_text()
+    real = cohort.load(run.artifact("ingest").folder).samples
+    assert not [s for s in real if s.sample in everything or s.patient in everything]
+
+
+def test_an_npz_holds_the_same_images(run: RunDirectory, tmp_path: Path) -> None:
+    audited(run, passed=True)
+    done("export", tmp_path / "npz", "--format", "npz", "--run", run.root)
+    with np.load(tmp_path / "npz" / "synthetic.npz", allow_pickle=False) as held:
+        made = cohort.load(run.artifact("expand", 0, "geca").folder).samples
+        assert (held["train_images"][3] == read(made[3].image)).all()
+        assert held["train_labels"].tolist() == [list(s.labels) for s in made]
+
+
+def test_an_audit_of_other_images_does_not_count(run: RunDirectory, tmp_path: Path) -> None:
+    audited(run, passed=True)
+    done("expand", "--fold", 0, "--factor", 1, "--run", run.root)
+    refused = medsynth("export", tmp_path / "out", "--run", run.root)
+    assert refused.code == 4
+    assert "of other images" in refused.err
+
+
+def test_a_folder_that_holds_something_is_left_alone(run: RunDirectory, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("mine")
+    audited(run, passed=True)
+    refused = medsynth("export", tmp_path / "out", "--run", run.root)
+    assert refused.code == 2
+    assert (tmp_path / "out" / "mine.txt").read_text() == "mine"
