@@ -7,9 +7,11 @@ from pathlib import Path
 from medsynth import arms, locks
 from medsynth import recipe as recipes
 from medsynth.artifacts import cohort, files
+from medsynth.byhand import store
 from medsynth.chain import BY_NAME, LOSSLESS, REAL, STAGES, THROUGH, Stage
 from medsynth.data import sources
 from medsynth.errors import MissingStep, Refused
+from medsynth.extractors import OWN
 from medsynth.recipe import Recipe
 from medsynth.rundir import Artifact, RunDirectory, fingerprint
 from medsynth.sections import Ingest
@@ -206,6 +208,8 @@ def asked_id(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> str:
             asked.pop(name)  # an arm does not depend on what it is compared with
     if asked.get("weights"):
         asked["weights"] = files.fingerprint(Path(asked["weights"]))  # other bytes at the same place are other weights
+    elif stage.name == "features" and asked["extractor"] != OWN:
+        asked["weights"] = store.look(asked["extractor"]).digest  # of the file that is found in one of the usual places
     if stage.name == "ingest":
         asked["source"] = sources.fingerprint(Path(asked["source"])) if asked["source"] else ""
     return fingerprint(stage.name, artifact.fold, artifact.kind, recipe.seed, asked, inputs)

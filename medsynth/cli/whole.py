@@ -8,17 +8,33 @@ from medsynth import command, console, plan
 from medsynth import recipe as recipes
 from medsynth.cli.app import app
 from medsynth.command import Common, bring_up_to_date, changed
+from medsynth.errors import BadUsage
 from medsynth.options import GENERATORS, Preset, with_common
+from medsynth.report import papers
+from medsynth.report.collect import collect
+from medsynth.report.words import listed
 
 PANEL = "The whole of it"
 
 
 @app.command(rich_help_panel=PANEL)
 @with_common
-def report(common: Common) -> None:
+def report(
+    common: Common,
+    form: Annotated[
+        str | None, typer.Option("--format", help=f"Also print the table of the arms: {listed(papers.FORMATS, 'or')}.")
+    ] = None,
+) -> None:
     """Write the report: one self-contained page."""
     run = common.directory()
-    bring_up_to_date(common, run, changed(common, run, {}), "report")
+    if form is not None and form not in papers.FORMATS:
+        raise BadUsage(f"there is no format {form!r}", hint=f"--format {listed(papers.FORMATS, 'or')}")
+    recipe = changed(common, run, {})
+    if form is None:
+        bring_up_to_date(common, run, recipe, "report")
+    elif not common.dry_run:
+        command.carry_out(common, run, recipe, "report")
+        print(papers.table(collect(a for a in plan.everything(run, recipe) if a.exists()), form), end="")
 
 
 @app.command("run", rich_help_panel=PANEL)

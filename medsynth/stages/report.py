@@ -1,15 +1,21 @@
-"""Everything complete in a run -> index.html, one page that a physician can read. Needs neither torch nor a network."""
+"""Everything complete in a run -> index.html, a page that a physician can read, and report.json, the same for programs.
+
+Needs neither torch nor a network.
+"""
 
 from medsynth.artifacts import files
 from medsynth.job import Job, Result
+from medsynth.report import machine
+from medsynth.report.collect import collect
 from medsynth.report.page import render
 
-PAGE = "index.html"
+PAGE, FACTS = "index.html", "report.json"
 
 
 def run(job: Job) -> Result:
     page = render(job.inputs, job.progress)
     files.write_text(job.out / PAGE, page.html)
+    files.write_json(job.out / FACTS, machine.facts(collect(job.inputs), page.answer))
     facts = {
         "page": f"report/{PAGE}",
         "answer": " ".join(page.answer.headlines),

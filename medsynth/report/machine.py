@@ -1,0 +1,62 @@
+"""What a run found, for other programs: report.json. Only numbers and names of settings; no sample, no patient."""
+
+from typing import Any
+
+from medsynth.report import words
+from medsynth.report.answer import Answer
+from medsynth.report.collect import Found, Made, mean_and_spread
+
+VERSION = 1
+
+
+def facts(found: Found, answer: Answer) -> dict[str, Any]:
+    """Every score of every arm as mean, deviation over folds and each fold; every evaluation, audit and comparison."""
+    cohort = found.cohort.facts
+    return {
+        "version": VERSION,
+        "answer": {"headlines": list(answer.headlines), "sentences": list(answer.sentences), "caution": answer.caution},
+        "cohort": {
+            "images": len(found.cohort.samples),
+            "patients": len(found.cohort.patients()) if cohort.has_patients else None,
+            "labels": list(cohort.labels), "one_class": cohort.one_class, "folds": cohort.folds,
+            "image_size": cohort.image_size,
+        },
+        "arms": {arm: _scores(found, arm) for arm in found.arms},
+        "comparisons": _file(found, "compare"),
+        "evaluate": _by_kind(found, "evaluate"),
+        "audit": _by_kind(found, "audit"),
+    }  # fmt: skip
+
+
+def _scores(found: Found, arm: str) -> dict[str, Any]:
+    """`eye.auc` -> mean, deviation, folds."""
+    table = {}
+    for unit in words.UNITS:
+        for metric in found.metrics(unit):
+            folds = found.values(unit, metric).get(arm, {})
+            if folds:
+                mean, deviation = mean_and_spread(folds.values())
+                table[f"{unit}.{metric}"] = {"mean": mean, "deviation": deviation, "folds": folds}
+    return table
+
+
+def _by_kind(found: Found, stage: str) -> dict[str, Any]:
+    """generator -> fold -> what the stage said of it, with the folder that its numbers are in."""
+    table: dict[str, Any] = {}
+    for made in found.of(stage):
+        table.setdefault(made.kind, {})[str(made.fold)] = _said(made)
+    return table
+
+
+def _said(made: Made) -> dict[str, Any]:
+    scores = {
+        name: {key: value for key, value in vars(score).items() if value is not None}
+        for name, score in made.scores.items()
+    }
+    return {"from": f"{made.path}/scores.json", "summary": made.get("summary"), "scores": scores}
+
+
+def _file(found: Found, stage: str) -> str | None:
+    """Where a stage that is about the whole run left its numbers."""
+    made = next(iter(found.of(stage)), None)
+    return f"{made.path}/comparisons.json" if made else None
