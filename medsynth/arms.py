@@ -66,9 +66,15 @@ def repeated(names: list[str], seeds: int) -> list[str]:
     return [name if not n else f"{name}{REPEAT}{n}" for n in range(seeds) for name in names]
 
 
+def split(name: str) -> tuple[str, int]:
+    """`real@1` -> "real", 1; `real` -> "real", 0."""
+    plain, _, repeat = name.partition(REPEAT)
+    return plain, int(repeat or 0)
+
+
 def without_repeat(name: str) -> str:
     """`real@1` -> "real"."""
-    return name.partition(REPEAT)[0]
+    return split(name)[0]
 
 
 def _known(generator: str) -> str:

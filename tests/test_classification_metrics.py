@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from medsynth.artifacts.scores import LOWER_IS_BETTER
 from medsynth.metrics.classification import (
-    LOWER_IS_BETTER,
     Rated,
     Task,
     left_out,

@@ -76,6 +76,13 @@ class Cohort:
         """The patients that nothing of this fold may see before the end. Only ever real samples."""
         return self._part(s for s in self.samples if s.fold == fold and s.origin == "real")
 
+    @property
+    def units(self) -> tuple[str, ...]:
+        """What is scored, the weightiest last: images, and eyes, or patients where it knows patients but no eyes."""
+        if any(s.eye for s in self.samples):
+            return "image", "eye"
+        return ("image", "patient") if self.facts.has_patients else ("image",)
+
     def patients(self) -> list[str]:
         return sorted({s.patient for s in self.samples})
 

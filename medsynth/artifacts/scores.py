@@ -8,6 +8,7 @@ from pathlib import Path
 from medsynth.artifacts import files
 
 SCORES = "scores.json"
+LOWER_IS_BETTER = ("mae", "brier")  # of these scores; of all others more is better, or neither
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from medsynth import classifier
+from medsynth import arms, classifier
 from medsynth.artifacts import files, weights
 from medsynth.classifier import Classifier
 from medsynth.errors import Refused
@@ -39,7 +39,7 @@ class Model(nn.Module):
 def load(folder: Path, fold: int | None) -> Model:
     """From the folder of a fold's arm `real`. Raises Refused for another arm or fold, BadData for damaged files."""
     facts = weights.facts(folder)
-    if str(facts.get("arm")).partition("@")[0] != ARM or facts.get("fold") != fold:
+    if arms.without_repeat(str(facts.get("arm"))) != ARM or facts.get("fold") != fold:
         raise Refused(
             f"{folder} is the classifier {facts.get('arm')} of fold {facts.get('fold')}, not of fold {fold}'s real",
             hint=f"medsynth classify --arms {ARM} --fold {fold}",

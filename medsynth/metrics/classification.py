@@ -6,7 +6,7 @@ and, where thresholds are given that were chosen on other patients, at these as 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -16,7 +16,6 @@ from medsynth.artifacts.scores import Score
 THRESHOLD = 0.5
 FEWEST_PATIENTS = 2  # with a label, and without it: what one patient says is no score
 TUNED = "_tuned"  # ends the name of a score at thresholds that were chosen on other patients
-LOWER_IS_BETTER = ("mae", "brier")
 Pooling = Literal["max", "mean"]
 
 
@@ -68,6 +67,8 @@ def pooled(rated: Rated, groups: Sequence[object], unit: str, task: Task, how: P
     it is the highest grade if the classes are ordinal, else the most frequent class, the first of them in a tie.
     """
     names = list(dict.fromkeys(groups))
+    if len(names) == len(groups):  # nothing is to be put together
+        return replace(rated, unit=unit)
     place = {name: i for i, name in enumerate(names)}
     group_of = np.array([place[name] for name in groups], dtype=int)
     truth = np.zeros((len(names), rated.truth.shape[1]), dtype=int)

@@ -21,6 +21,13 @@ class Part:
     patients: Sequence[str]  # (image,)
     groups: Sequence[object]  # the eye, patient or image that is rated, (image,)
 
+    @classmethod
+    def of(cls, unit: str, truth: np.ndarray, patients: Sequence[str], eyes: Sequence[str]) -> "Part":
+        """Images put together by a unit: "eye", "patient" or "image"."""
+        apart: Sequence[object] = range(len(patients))
+        names = {"eye": list(zip(patients, eyes, strict=True)), "patient": patients, "image": apart}
+        return cls(truth, patients, names[unit])
+
 
 @dataclass(frozen=True)
 class Training:
@@ -52,18 +59,19 @@ def verdicts(
 ) -> FoldVerdicts:
     """From the trainings of every arm, by repeat."""
 
-    def verdict(training: Training) -> Verdict:
-        return _verdict(test, selection, training, unit, task)
+    def of_training(training: Training) -> Verdict:
+        return verdict(test, selection, training, unit, task)
 
-    single = {arm: {repeat: verdict(of) for repeat, of in repeats.items()} for arm, repeats in trained.items()}
+    single = {arm: {repeat: of_training(of) for repeat, of in repeats.items()} for arm, repeats in trained.items()}
     averaged = {
-        arm: single[arm][next(iter(repeats))] if len(repeats) == 1 else verdict(_average([*repeats.values()]))
+        arm: single[arm][next(iter(repeats))] if len(repeats) == 1 else of_training(_average([*repeats.values()]))
         for arm, repeats in trained.items()
     }
     return FoldVerdicts(averaged, single)
 
 
-def _verdict(test: Part, selection: Part | None, training: Training, unit: str, task: Task) -> Verdict:
+def verdict(test: Part, selection: Part | None, training: Training, unit: str, task: Task) -> Verdict:
+    """From one training. Without selection patients: the maximum, and no thresholds."""
     how: Pooling = "max"
     limits = None
     if selection is not None and training.selection is not None and len(selection.truth):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from medsynth.artifacts.cohort import NO_FOLD, Cohort, Sample
+from medsynth.artifacts.scores import LOWER_IS_BETTER
 from medsynth.report import words
 from medsynth.report.collect import NOTHING, Found, Made, mean_and_spread
 
@@ -152,7 +153,7 @@ def _positives(found: Found, unit: str, label: str) -> str:
 def _cells(found: Found, unit: str, metric: str, label: str = "") -> list[Cell]:
     values = found.values(unit, metric, label)
     means = {arm: f"{fmean(folds.values()):.3f}" for arm, folds in values.items()}
-    choose = min if metric in words.LOWER_IS_BETTER else max
+    choose = min if metric in LOWER_IS_BETTER else max
     best = choose(means.values(), key=float) if len(means) > 1 else ""
     cells = []
     for arm in found.arms:

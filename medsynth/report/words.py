@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable
 
+from medsynth import arms
+
 UNITS = ("eye", "patient", "image")  # what a score counts, the weightiest first
 MANY = {"eye": "eyes", "patient": "patients", "image": "images"}
 
@@ -23,7 +25,6 @@ METRICS = {  # name in scores.json, without its punctuation -> how the table cal
     "mae": "Mean error, grades",
     "brier": "Brier score",
 }
-LOWER_IS_BETTER = ("mae", "brier")
 # One rises as the other falls: the highest of one alone is not the best.
 TRADED = ("sensitivity", "specificity", "sensitivitytuned", "specificitytuned")
 GENERATORS = {"geca": "GeCA", "ldm": "LDM", "dit": "DiT", "llamagen": "LlamaGen", "iddpm": "iDDPM"}
@@ -64,19 +65,19 @@ def generator(kind: str) -> str:
 
 def generators_of(arm: str) -> list[str]:
     """The generators whose images an arm adds to the real ones: `real+geca` -> ["geca"]."""
-    parts = arm.partition("@")[0].split("+")
+    parts = arms.without_repeat(arm).split("+")
     return [part for part in parts[1:] if part not in ("geometric", "randaugment")] if parts[0] == "real" else []
 
 
 def arm(name: str) -> str:
     """How the report calls an arm: `real+geca` -> "real + GeCA", `real@1` -> "real, repeat 1"."""
-    plain, _, repeat = name.partition("@")
+    plain, repeat = arms.split(name)
     return " + ".join(generator(part) for part in plain.split("+")) + (f", repeat {repeat}" if repeat else "")
 
 
 def meaning(name: str) -> str:
     """What a classifier of this arm was trained on, in a sentence."""
-    name = name.partition("@")[0]
+    name = arms.without_repeat(name)
     if name in CONTROLS:
         return CONTROLS[name]
     if name.startswith("shuffled-labels"):
@@ -96,7 +97,7 @@ def meaning(name: str) -> str:
 
 def arm_order(name: str) -> tuple[int, str]:
     """Sorts arms: what needs no generator first, the synthetic-only control last."""
-    plain = name.partition("@")[0]
+    plain = arms.without_repeat(name)
     known = ["real", "real+geometric", *CONTROLS]
     if plain in known:
         return (known.index(plain), name)

@@ -15,7 +15,6 @@ from medsynth import arms, classifier, codecs, seeds
 from medsynth.arms import Arm
 from medsynth.artifacts import checkpoint, cohort, files, latents, predictions, scores
 from medsynth.artifacts.cohort import Cohort, Sample
-from medsynth.artifacts.predictions import Predictions
 from medsynth.artifacts.scores import Score
 from medsynth.classifier import Classifier, Plan
 from medsynth.data.loading import ImageSet, labels_of
@@ -23,8 +22,8 @@ from medsynth.draws import Draws, step_draws
 from medsynth.errors import BadData, BadUsage, MissingStep, Refused
 from medsynth.job import Job, Result
 from medsynth.material import Material, Reconstructions, gathered
-from medsynth.metrics import thresholds
-from medsynth.metrics.classification import Rated, Task, left_out, macro_auc, measure, pooled
+from medsynth.metrics.classification import Rated, Task, left_out, macro_auc, measure
+from medsynth.metrics.verdicts import Part, Training, verdict
 from medsynth.order import batch_rows
 from medsynth.rundir import RECORD
 from medsynth.shapes import Images, Loss
@@ -242,45 +241,23 @@ def logits_of(model: Classifier, images: ImageSet, device: str) -> Tensor:
 def evaluate(folder: Path, everyone: Cohort, fewest: int) -> tuple[dict[str, Score], list[str]]:
     """Scores of the predictions in a folder, and sentences that name the labels which could not be scored.
 
-    Per image, and per eye; per patient where the cohort knows no eyes; per image only where it knows no patients. Mean
-    or maximum of an eye's images, and thresholds beside 0.5, are chosen on the selection patients, if there are any.
+    Of every unit that the cohort knows. Mean or maximum of an eye's images, and thresholds beside 0.5, are chosen on
+    the selection patients, if there are any.
     """
     said, facts = predictions.load(folder), everyone.facts
     held_out = (folder / predictions.SELECTION).is_file()
     chosen_on = predictions.load(folder, predictions.SELECTION) if held_out else None
+    training = Training(said.probability, chosen_on.probability if chosen_on else None)
     task = Task(facts.labels, facts.one_class, facts.ordinal)
-    eyes = any(s.eye for s in everyone.samples)
     found: dict[str, Score] = {}
     notes = []
-    for unit in ("image", "eye" if eyes else "patient") if eyes or facts.has_patients else ("image",):
-        tested, selected = _rated(said, unit, task, chosen_on)
-        cuts = None if selected is None or task.one_class else thresholds.chosen(selected)
-        found |= measure(tested, task, cuts, fewest)
-        notes += [sentence] if (sentence := left_out(tested, task, fewest)) else []
+    for unit in everyone.units:
+        test, selection = (Part.of(unit, p.truth, p.patients, p.eyes) if p else None for p in (said, chosen_on))
+        assert test is not None
+        tested = verdict(test, selection, training, unit, task)
+        found |= measure(tested.rated, task, tested.thresholds, fewest)
+        notes += [sentence] if (sentence := left_out(tested.rated, task, fewest)) else []
     return found, notes
-
-
-def _rated(
-    said: Predictions, unit: str, task: Task, chosen_on: Predictions | None
-) -> tuple[Rated, Rated | None]:  # fmt: skip
-    """What was said of the test patients and of the selection patients, both put together the same way."""
-    tested, selected = (
-        None if part is None else Rated("image", part.truth, part.probability, part.patients)
-        for part in (said, chosen_on)
-    )
-    assert tested is not None
-    if unit == "image":
-        return tested, selected
-    of_test = _groups(said, unit)
-    if selected is None or chosen_on is None:
-        return pooled(tested, of_test, unit, task), None
-    of_selection = _groups(chosen_on, unit)
-    how = thresholds.chosen_pooling(selected, of_selection, unit, task)
-    return pooled(tested, of_test, unit, task, how), pooled(selected, of_selection, unit, task, how)
-
-
-def _groups(said: Predictions, unit: str) -> list[object]:
-    return list(zip(said.patients, said.eyes, strict=True)) if unit == "eye" else list(said.patients)
 
 
 def _summary(job: Job, material: Material, fitted: Fitted, start: str, found: dict[str, Score]) -> dict[str, Any]:

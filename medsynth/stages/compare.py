@@ -63,7 +63,7 @@ def declared(present: Iterable[str], main_generator: str) -> list[Asked]:
 
 def gather(classified: Iterable[Artifact], everyone: Cohort) -> tuple[dict[int, FoldVerdicts], list[str]]:
     """The verdicts of every fold, and sentences about classifiers that cannot take part."""
-    facts, unit = everyone.facts, unit_of(everyone)
+    facts, unit = everyone.facts, everyone.units[-1]
     task = Task(facts.labels, facts.one_class, facts.ordinal)
     trained: dict[int, dict[str, dict[int, Training]]] = {}
     notes = []
@@ -73,8 +73,8 @@ def gather(classified: Iterable[Artifact], everyone: Cohort) -> tuple[dict[int, 
         if training is None:
             notes.append(f"{artifact.name} was tested on other images than the run holds now: it is left out.")
             continue
-        plain, _, repeat = str(artifact.kind).partition(arms.REPEAT)
-        trained.setdefault(artifact.fold, {}).setdefault(plain, {})[int(repeat or 0)] = training
+        arm, repeat = arms.split(str(artifact.kind))
+        trained.setdefault(artifact.fold, {}).setdefault(arm, {})[repeat] = training
     found = {}
     for fold, of in trained.items():
         test, selection = (_part(some, unit) for some in (everyone.testing(fold), everyone.selection(fold)))
@@ -82,17 +82,9 @@ def gather(classified: Iterable[Artifact], everyone: Cohort) -> tuple[dict[int, 
     return found, notes
 
 
-def unit_of(everyone: Cohort) -> str:
-    """What is compared: eyes; patients where the cohort knows no eyes; images where it knows no patients."""
-    if any(s.eye for s in everyone.samples):
-        return "eye"
-    return "patient" if everyone.facts.has_patients else "image"
-
-
 def _part(some: Cohort, unit: str) -> Part:
-    name = {"eye": lambda s: (s.patient, s.eye), "patient": lambda s: s.patient, "image": lambda s: s.sample}[unit]
     truth = np.array([s.labels for s in some.samples], dtype=int).reshape(-1, len(some.facts.labels))
-    return Part(truth, [s.patient for s in some.samples], [name(s) for s in some.samples])
+    return Part.of(unit, truth, [s.patient for s in some.samples], [s.eye for s in some.samples])
 
 
 def _read(folder: Path, everyone: Cohort, fold: int) -> Training | None:
