@@ -91,7 +91,7 @@ def rows_of(run: RunDirectory, fold: int) -> list[dict[str, Any]]:
         tested = of_class(everyone.testing(fold), number)
         real = of_class(everyone.training(fold), number)
         judged = Judged(studio, label, studio.features(tested))
-        found.append(judged.row("real training images", studio.features(evenly(real, len(tested)))))
+        found.append(judged.row("real training images", studio.features(cohort.evenly(real, len(tested)))))
         for codec in dict.fromkeys(map(asked.codec_of, kinds)):
             if codec != "identity":
                 found.append(judged.row(f"test images through {codec}", reconstructed(studio, codec, tested)))
@@ -105,19 +105,13 @@ def of_class(part: Cohort, number: int) -> tuple[Sample, ...]:
     return tuple(sample for sample in part.samples if sample.labels[number])
 
 
-def evenly(samples: Sequence[Sample], count: int) -> tuple[Sample, ...]:
-    """So many of them, from the first to the last; all where there are no more."""
-    return tuple(samples[i * len(samples) // count] for i in range(count)) if len(samples) > count else tuple(samples)
-
-
 @torch.no_grad()
 def reconstructed(studio: Studio, kind: str, samples: Sequence[Sample]) -> np.ndarray:
     """Features of images that went through a codec and back, rounded as stored images are."""
     codec, pixels = codecs.load(studio.run.artifact("codec", studio.fold, kind).folder), ImageSet(samples)
     found = []
     for rows in torch.arange(len(samples)).split(AT_ONCE):
-        posterior = codec.encode(pixels.tensor(rows))
-        back = codec.decode(codec.latents(posterior, torch.zeros(len(rows), *codec.code.shape)))
+        back = codecs.reconstruct(codec, pixels.tensor(rows))
         found.append(studio.judge.features(images.to_images(images.to_pixels(back))))
     return torch.cat(found).numpy()
 

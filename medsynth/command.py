@@ -118,17 +118,14 @@ def run_chain(common: Common, recipe_name: str | None, preset: str | None, model
     models = [*dict.fromkeys(models)] or [asked.generator.kind]
     asked = asked.with_generators(models)
     codecs = [*dict.fromkeys(asked.codec_of(kind) for kind in models)]
-    kinds_of = {"codec": codecs, "encode": codecs}
-    kinds_of |= {stage: models for stage in ("generator", "expand", "evaluate", "audit")}
+    kinds_of = {"codec": codecs, "encode": codecs, "generator": models, "expand": models}
     if asked.ingest.source:
         source = str(Path(asked.ingest.source).resolve())
         asked = replace(asked, ingest=asked.ingest.model_copy(update={"source": source}))
     outcomes: list[Outcome] = []
     foretold: list[dict[str, Any]] = []
     for stage in STAGES:
-        if common.fold and stage.across_folds:
-            continue  # it is about all folds
-        if stage.on_request:
+        if stage.on_request or (common.fold and stage.across_folds):  # what is about all folds
             continue
         kinds = kinds_of.get(stage.name)
         if common.dry_run:

@@ -94,7 +94,7 @@ def _audited(run: RunDirectory, asked: Asked) -> tuple[bool, str]:
     if record["inputs"].get(expansion.folder.relative_to(run.root).as_posix()) != expansion.made:
         return False, f"the audit is of other images than these: {audit_it}"
     summary = record["summary"]
-    return summary["passed"] is True, str(summary.get("reasons", ""))
+    return summary["passed"] is True, " ".join(summary["reasons"])
 
 
 def _folder(out: Path, labels: tuple[str, ...], samples: tuple[Sample, ...], names: list[str]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from medsynth import codecs, generators, seeds
-from medsynth.artifacts.cohort import Sample
+from medsynth.artifacts.cohort import Sample, evenly
 from medsynth.data.loading import ImageSet, labels_of
 from medsynth.draws import row_draws
 from medsynth.metrics.measured import PerImage
@@ -51,12 +51,6 @@ def draw_seeds(seed: int) -> tuple[int, ...]:
     return tuple(seeds.derive(seed, "membership", draw) for draw in range(DRAWS))
 
 
-def spread(count: int, most: int) -> np.ndarray:
-    """At most so many of `count` places, evenly spaced."""
-    kept = min(count, most)
-    return np.arange(kept) * count // max(1, kept)
-
-
 @dataclass(frozen=True)
 class Asked:
     """How an attack is done: the seeds of its draws, how many images of either part, and who is told how far it is."""
@@ -85,7 +79,7 @@ def attack(
     plain: list[PerImage] = []
     calibrated: list[PerImage] = []
     for part in parts:
-        chosen = [part[place] for place in spread(len(part), settings.images)]
+        chosen = evenly(part, settings.images)
         pictures, labels = ImageSet(chosen), labels_of(chosen)
         scores, differences = np.empty(len(chosen)), np.full(len(chosen), np.nan)
         for row, sample in enumerate(chosen):

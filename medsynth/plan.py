@@ -16,6 +16,8 @@ from medsynth.recipe import Recipe
 from medsynth.rundir import Artifact, RunDirectory, fingerprint
 from medsynth.sections import Ingest
 
+OF_NO_ARM = ("arms", "seeds")  # settings of classify: an arm does not depend on what it is compared with
+
 
 def folds_of(run: RunDirectory, recipe: Recipe, asked: Iterable[int] | None = None) -> list[int]:
     """The folds of a run, or those asked for. Raises Refused for one that does not exist."""
@@ -37,12 +39,10 @@ def kinds_of(run: RunDirectory, recipe: Recipe, stage: Stage, fold: int | None) 
     """What a stage makes in a fold when the command names nothing."""
     if stage.name in ("codec", "encode"):
         return [recipe.codec.kind]
-    if stage.name == "generator":
+    if stage.name in ("generator", "expand"):
         return [recipe.generator.kind]
     if fold is None:
         return [None]
-    if stage.name == "expand":
-        return [recipe.generator.kind]
     if stage.name == "classify":
         return list(arms.repeated(arms_of(run, recipe, fold), recipe.classify.seeds))
     if stage.name == "features":
@@ -77,11 +77,6 @@ def arms_of(run: RunDirectory, recipe: Recipe, fold: int) -> list[str]:
         )
     main = recipe.generator.kind
     return arms.defaults(made, main, lossy=recipe.codec_of(main) != LOSSLESS)
-
-
-def repeated(asked: list[str], recipe: Recipe) -> list[str]:
-    """The arms that were named, each as often as the recipe trains it."""
-    return arms.repeated(asked, recipe.classify.seeds)
 
 
 def refuse_contradiction(run: RunDirectory, recipe: Recipe) -> None:
@@ -128,9 +123,9 @@ def needs_of(run: RunDirectory, recipe: Recipe, stage: Stage, fold: int | None, 
     """The artifacts that one artifact is made from, all of its own fold."""
     ingest = run.artifact("ingest")
     if stage.gathers:
-        compared = run.artifact("compare")
-        found = [a for a in everything(run, recipe) if a.stage in stage.gathers and (a.exists() or a == compared)]
-        return [ingest, *(a for a in found if a != compared or any(b.stage == "classify" for b in found))]
+        held = [a for a in everything(run, recipe) if a.stage in stage.gathers]
+        compared = any(a.stage == "classify" and a.exists() for a in held)  # or else there is nothing to prepare from
+        return [ingest, *(a for a in held if (compared if a.stage in stage.prepares else a.exists()))]
     wanted = _kinds_needed(recipe, stage.name, kind)
     found = [ingest] if "ingest" in stage.needs else []
     return found + [run.artifact(need, fold, name) for need in stage.needs for name in wanted.get(need, ())]
@@ -198,14 +193,11 @@ def _kinds_to_show(run: RunDirectory, recipe: Recipe, stage: Stage, fold: int | 
 
 def asked_id(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> str:
     """The mark of a request: stage, fold, kind, seed, settings, and which inputs."""
-    stage = BY_NAME[artifact.stage]
-    made_from = needs_of(run, recipe, stage, artifact.fold, artifact.kind)
-    made_from += references_of(run, recipe, stage, artifact.fold, artifact.kind)
-    inputs = {a.name: a.made for a in made_from if a.exists()}
+    stage, inputs = BY_NAME[artifact.stage], {a.name: a.made for a in _looked_at(run, recipe, artifact)}
     asked = recipe.asked(stage.name, artifact.kind)
     if stage.name == "classify":
-        for name in ("arms", "seeds"):
-            asked.pop(name)  # an arm does not depend on what it is compared with
+        for name in OF_NO_ARM:
+            asked.pop(name)
     if asked.get("weights"):
         asked["weights"] = files.fingerprint(Path(asked["weights"]))  # other bytes at the same place are other weights
     elif stage.name == "features" and asked["extractor"] != OWN:
@@ -213,6 +205,12 @@ def asked_id(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> str:
     if stage.name == "ingest":
         asked["source"] = sources.fingerprint(Path(asked["source"])) if asked["source"] else ""
     return fingerprint(stage.name, artifact.fold, artifact.kind, recipe.seed, asked, inputs)
+
+
+def _looked_at(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> list[Artifact]:
+    """What there is of all that an artifact is made from or compared with."""
+    asked = (run, recipe, BY_NAME[artifact.stage], artifact.fold, artifact.kind)
+    return [a for a in (*needs_of(*asked), *references_of(*asked)) if a.exists()]
 
 
 def state_of(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> str:
@@ -241,17 +239,14 @@ def why_stale(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> str:
     record = artifact.record()
     old, new = record["settings"], recipe.asked(artifact.stage, artifact.kind)
     changes = [
-        f"{key} {old.get(key)} -> {new[key]}"
-        for key in new
-        if old.get(key) != new[key] and key not in ("arms", "seeds")
+        f"{key} {old.get(key)} -> {new[key]}" for key in new if old.get(key) != new[key] and key not in OF_NO_ARM
     ]
     if record["seed"] != recipe.seed:
         changes.append(f"seed {record['seed']} -> {recipe.seed}")
-    needs = needs_of(run, recipe, BY_NAME[artifact.stage], artifact.fold, artifact.kind)
     changes += [
         f"{a.name} changed"
-        for a in needs
-        if a.exists() and record["inputs"].get(a.folder.relative_to(run.root).as_posix()) != a.made
+        for a in _looked_at(run, recipe, artifact)
+        if record["inputs"].get(a.folder.relative_to(run.root).as_posix()) != a.made
     ]
     if not changes and not is_current(run, recipe, artifact):
         changes = ["its source changed"]

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from html import escape
 
 import numpy as np
 import pytest
@@ -112,3 +113,6 @@ def test_the_report_shows_what_was_found_and_names_the_file(evaluated: RunDirect
         section = page.partition(f'<section id="{part}">')[2].partition("</section>")[0]
         assert file in section, part
     assert "The audit was" in page
+    reasons = evaluated.artifact("audit", 0, "geca").record()["summary"]["reasons"]
+    assert all(escape(reason) in page for reason in reasons)
+    assert "[&#39;" not in page  # a list is not how sentences are shown

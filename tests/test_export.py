@@ -23,7 +23,7 @@ def audited(run: RunDirectory, *, passed: bool) -> None:
     """A verdict beside the images of fold 0, as the audit leaves it."""
     place, expansion = run.artifact("audit", 0, "geca"), run.artifact("expand", 0, "geca")
     place.folder.mkdir(parents=True)
-    summary = {"passed": passed, "reasons": "a reason"}
+    summary = {"passed": passed, "reasons": ["a reason"]}
     inputs = {"fold-0/expand/geca": expansion.made}
     files.write_json(place.folder / "stage.json", {"id": "a", "made": "b", "summary": summary, "inputs": inputs})
 

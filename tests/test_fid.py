@@ -81,5 +81,5 @@ def test_several_labels_an_image_are_no_classes(run: RunDirectory, tmp_path: Pat
 
 
 def test_images_are_taken_evenly_or_all() -> None:
-    assert fid.evenly("abcdefgh", 4) == ("a", "c", "e", "g")
-    assert fid.evenly("abc", 4) == ("a", "b", "c")
+    assert cohort.evenly("abcdefgh", 4) == ("a", "c", "e", "g")
+    assert cohort.evenly("abc", 4) == ("a", "b", "c")

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from medsynth import codecs, kinds
-from medsynth.artifacts.cohort import Sample
+from medsynth.artifacts.cohort import Sample, evenly
 from medsynth.codecs import Picture
 from medsynth.data import images
 from medsynth.data.loading import ImageSet
 from medsynth.draws import Draws
-from medsynth.membership import Asked, Knower, attack, draw_seeds, spread
+from medsynth.membership import Asked, Knower, attack, draw_seeds
 from medsynth.metrics.measured import Bootstrap
 from medsynth.metrics.membership import membership_auc
 from medsynth.rundir import RunDirectory
@@ -107,8 +107,8 @@ def test_so_many_images_are_asked_about_as_is_set_evenly_spaced(samples: list[Sa
     found = attack(knower(codec, samples[:10]), {}, (samples[:30], samples[30:]), settings)[0]
     assert found.members.patients.tolist() == [samples[place].patient for place in (0, 6, 12, 18, 24)]
     assert told == [(done, 5) for done in range(1, 6)] * 2
-    assert spread(3, 5).tolist() == [0, 1, 2]
-    assert spread(0, 5).tolist() == []
+    assert evenly([0, 1, 2], 5) == (0, 1, 2)
+    assert evenly([], 5) == ()
 
 
 @pytest.mark.parametrize("seed", [0, 1])

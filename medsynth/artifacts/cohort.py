@@ -9,9 +9,10 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from medsynth.artifacts import files
 from medsynth.errors import BadData
@@ -96,6 +97,12 @@ class Cohort:
 
     def _part(self, samples: Iterable[Sample]) -> "Cohort":
         return replace(self, samples=tuple(samples))
+
+
+def evenly(samples: Sequence[Any], most: int) -> tuple[Any, ...]:
+    """At most so many of them, from the first on and evenly spaced: no draw, so no seed."""
+    kept = min(len(samples), most)
+    return tuple(samples[i * len(samples) // kept] for i in range(kept))
 
 
 def patients_hash(patients: Iterable[str]) -> str:

@@ -7,6 +7,7 @@ import typer
 
 from medsynth import command, console, plan
 from medsynth import recipe as recipes
+from medsynth.arms import repeated
 from medsynth.cli.app import absolute, app, names
 from medsynth.command import Common, bring_up_to_date, changed
 from medsynth.options import GENERATORS, with_common
@@ -76,7 +77,7 @@ def classify(
     recipe = changed(common, run, flags)
     if folds is not None:
         plan.refuse_other_folds(run, folds)
-    asked = plan.repeated(list(names(arms) or ()), recipe)
+    asked = repeated(list(names(arms) or ()), recipe.classify.seeds)
     bring_up_to_date(common, run, recipe, "classify", kinds=asked, next_command="report")
 
 

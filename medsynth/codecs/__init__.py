@@ -75,6 +75,12 @@ def build(config: Any, picture: Picture) -> Any:
     return kinds.model("codecs", config.kind)(config, picture)
 
 
+def reconstruct(codec: Any, images: "Images") -> "Images":
+    """Images through a codec and back, by the means of their posteriors."""
+    posterior = codec.encode(images)
+    return codec.decode(codec.latents(posterior, images.new_zeros(len(images), *codec.code.shape)))
+
+
 def save(folder: Path, codec: Any, config: Any, picture: Picture) -> None:
     """Write what is needed to build the codec again without any flag."""
     from medsynth.artifacts import weights

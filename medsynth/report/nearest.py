@@ -76,10 +76,8 @@ def closeness(found: Found, kind: str, fold: int, progress: Progress = lambda *_
 
 
 def _spread(samples: Sequence[Sample], most: int) -> list[Sample]:
-    """At most so many, evenly spaced in the order of their names: no draw, so no seed."""
-    ordered = sorted(samples, key=lambda s: s.sample)
-    count = min(most, len(ordered))
-    return [ordered[i * len(ordered) // count] for i in range(count)]
+    """At most so many, evenly spaced in the order of their names."""
+    return [*cohort.evenly(sorted(samples, key=lambda s: s.sample), most)]
 
 
 def _read(found: Found, samples: list[Sample], progress: Progress, what: str) -> "np.ndarray":

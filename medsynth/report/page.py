@@ -21,10 +21,11 @@ LOSSES = {"codec": "reconstruction loss", "generator": "denoising loss", "classi
 
 @dataclass(frozen=True)
 class Page:
-    """The page, and its first sentence."""
+    """The page, its first sentence, and what it was written from."""
 
     html: str
     answer: Answer
+    found: Found  # what it was written from
 
 
 def render(artifacts: Iterable[Artifact], progress: Callable[[str, int, int], None] = lambda *_: None) -> Page:
@@ -72,7 +73,7 @@ def render(artifacts: Iterable[Artifact], progress: Callable[[str, int, int], No
         summaries=provenance.summaries(found),
         **provenance.seen(found),
     )
-    return Page(html, said)
+    return Page(html, said, found)
 
 
 def _overview(values: dict[str, dict[int, float]], metric: str, unit: str) -> Markup:

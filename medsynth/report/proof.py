@@ -34,6 +34,10 @@ CLOSENESS = {  # score of `audit` -> how the page calls it
     "auth_pct": "Authentic, %",
     "identifiability": "Training images whose nearest image is synthetic",
 }
+KNOWN = {  # what the generator's loss gives away
+    "membership.auc": "Training images told from others: AUC of the generator's loss",
+    "membership.tpr_at_1fpr": "Training images told from others: found at 1 % false alarms by its loss",
+}
 SPACES = {"features": "the extractor's features", "appearance": "vessels and spots"}
 
 
@@ -81,23 +85,20 @@ def closeness(found: Found) -> list[Table]:
 
 
 def _closeness(made: Made) -> Table:
-    rows = []
-    for space, seen in SPACES.items():
-        for key, name in CLOSENESS.items():
-            if score := made.scores.get(f"{space}.{key}"):
-                expected = made.scores.get(f"{space}.{key}.expected")
-                rows.append(Row(f"{name}, by {seen}", (_said(score), _said(expected))))
-    for key, name in (("auc", "AUC of the generator's loss"), ("tpr_at_1fpr", "found at 1 % false alarms by its loss")):
-        if score := made.scores.get(f"membership.{key}"):
-            rows.append(
-                Row(f"Training images told from others: {name}", (_said(score), "0.5" if key == "auc" else "0.01"))
-            )
+    asked = {
+        f"{space}.{key}": f"{name}, by {seen}" for space, seen in SPACES.items() for key, name in CLOSENESS.items()
+    }
+    rows = [
+        Row(name, (_said(made.scores[key]), _said(made.scores.get(f"{key}.expected"))))
+        for key, name in (asked | KNOWN).items()
+        if key in made.scores
+    ]
     summary = made.get("summary")
-    passed = {True: "The audit was passed.", False: "The audit was not passed."}.get(bool(summary.get("passed")), "")
-    title = f"{words.generator(made.kind)}, fold {made.fold}"
     return Table(
-        title, ("found", "of a perfect generator"), rows, f"{made.path}/scores.json, pairs.csv, duplicates.csv",
-        verdict=passed, remark=str(summary.get("reasons", "")),
+        f"{words.generator(made.kind)}, fold {made.fold}", ("found", "of a perfect generator"), rows,
+        f"{made.path}/scores.json, pairs.csv, duplicates.csv",
+        verdict="The audit was passed." if summary.get("passed") else "The audit was not passed.",
+        remark=" ".join(summary.get("reasons", ())),
     )  # fmt: skip
 
 

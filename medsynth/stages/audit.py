@@ -18,7 +18,7 @@ from medsynth.chain import REAL
 from medsynth.errors import BadData
 from medsynth.evidence import Material
 from medsynth.job import Job, Result
-from medsynth.membership import Asked, Attack, Knower, attack, draw_seeds, spread
+from medsynth.membership import Asked, Attack, Knower, attack, draw_seeds
 from medsynth.metrics import memorisation
 from medsynth.metrics.appearance import appearance
 from medsynth.metrics.closeness import USUAL
@@ -98,7 +98,7 @@ def gather(job: Job) -> tuple[Material, tuple[audit.Duplicate, ...], list[str]]:
     notes = [] if not known else [f"{len(known)} images of new patients show a training image and were left out."]
     if len(made) > MOST:
         notes.append(f"{MOST} of {len(made)} synthetic images were compared, evenly spaced.")
-        made = tuple(made[place] for place in spread(len(made), MOST))
+        made = cohort.evenly(made, MOST)
     material = Material(everyone, training, kept, made, real, synthetic)
     return material, (*twins, *evidence.copies(material)), notes
 

@@ -166,7 +166,7 @@ def _errors(model: Any, held_out: Cohort, job: Job) -> dict[str, Score]:
     psnr, mae = [], []
     for rows in _batches(len(pixels)):
         batch = pixels.tensor(rows)
-        true, made = images.to_pixels(batch), images.to_pixels(_reconstruct(model, batch.to(job.device)))
+        true, made = images.to_pixels(batch), images.to_pixels(codecs.reconstruct(model, batch.to(job.device)))
         psnr.append(reconstruction.peak_signal_to_noise(true, made))
         mae.append(reconstruction.mean_absolute_error(true, made))
     n = len(pixels)
@@ -176,17 +176,12 @@ def _errors(model: Any, held_out: Cohort, job: Job) -> dict[str, Score]:
     }
 
 
-def _reconstruct(model: Any, batch: torch.Tensor) -> torch.Tensor:
-    posterior = model.encode(batch)
-    return model.decode(model.latents(posterior, torch.zeros(len(batch), *model.code.shape, device=batch.device)))
-
-
 @torch.no_grad()
 def _preview(job: Job, name: str, model: Any, held_out: Cohort) -> None:
     """Above the pictures, below their reconstructions. The scale cancels out, so it need not be measured yet."""
     (job.out / "previews").mkdir(exist_ok=True)
     batch = ImageSet(held_out.samples[:SHOWN]).tensor(range(min(SHOWN, len(held_out.samples))))
-    made = _reconstruct(model, batch.to(job.device))
+    made = codecs.reconstruct(model, batch.to(job.device))
     images.write_png(
         job.out / "previews" / f"{name}.png", images.grid([images.to_pixels(batch), images.to_pixels(made)])
     )

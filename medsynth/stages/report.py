@@ -6,7 +6,6 @@ Needs neither torch nor a network.
 from medsynth.artifacts import files
 from medsynth.job import Job, Result
 from medsynth.report import machine
-from medsynth.report.collect import collect
 from medsynth.report.page import render
 
 PAGE, FACTS = "index.html", "report.json"
@@ -15,7 +14,7 @@ PAGE, FACTS = "index.html", "report.json"
 def run(job: Job) -> Result:
     page = render(job.inputs, job.progress)
     files.write_text(job.out / PAGE, page.html)
-    files.write_json(job.out / FACTS, machine.facts(collect(job.inputs), page.answer))
+    files.write_json(job.out / FACTS, machine.facts(page.found, page.answer))
     facts = {
         "page": f"report/{PAGE}",
         "answer": " ".join(page.answer.headlines),
