@@ -9,15 +9,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate
-from statistics import median
 from typing import Any
 
 import measure
 import torch
 from textbook import textbook
 from torch import Tensor, nn
-from torch.profiler import ProfilerActivity, profile
 
 from medsynth.codecs import Code
 from medsynth.draws import step_draws
@@ -103,9 +100,9 @@ def measured(size: str, side: int, batch: int, device: str, rounds: int) -> dict
     for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         found: dict[str, Any] = {}
         for what, passes in ((case.forward, 1), (case.training, 3)):
-            rates = [gemm_rate(dtype, device)]
+            rates = [measure.gemm_rate(nn.functional.linear, dtype, device)]
             took = measure.interleaved(partial(what, case.plain), partial(what, partial(case.fast, dtype)), rounds)
-            rates.append(gemm_rate(dtype, device))
+            rates.append(measure.gemm_rate(nn.functional.linear, dtype, device))
             possible = 2 * passes * batch / (sum(rates) / 2)
             found[what.__name__] = took.facts() | {
                 "shown": took.shown(),
@@ -143,28 +140,12 @@ def multiplications(rule: Rule, fire_rate: float) -> tuple[float, float]:
     return least, once + updates
 
 
-def gemm_rate(dtype: torch.dtype, device: str) -> float:
-    """Floating point operations a second in a product of large matrices."""
-    rows, inner, columns = 1024, 768, 3072
-    x, weight = torch.randn(rows, inner).to(device, dtype), torch.randn(columns, inner).to(device, dtype)
-    took = [measure.timed(lambda: nn.functional.linear(x, weight)) for _ in range(16)]
-    return 2 * rows * inner * columns / median(took[1:])
-
-
 def megabytes(way: str, size: str, side: int, batch: int, device: str) -> float:
     """What one training step has in use at most beside weights and images, gradients included."""
     case = Case.of(size, side, batch, device, recompute=way.endswith("again"))
     dtype = torch.bfloat16 if way.startswith("bf16") else torch.float32
     step = partial(case.training, case.plain if way == "plain" else partial(case.fast, dtype))
-    if device == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        step()
-        return (torch.cuda.max_memory_allocated() - before) / 1e6
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
-        step()
-    events = [event for event in seen.profiler.kineto_results.events() if event.name() == "[memory]"]
-    return max(accumulate(event.nbytes() for event in sorted(events, key=lambda event: event.start_ns()))) / 1e6
+    return measure.peak_megabytes(step, device)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,13 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 DOCS = Path(__file__).parents[1] / "docs" / "benchmarks"
 
@@ -70,6 +72,28 @@ def timed(work: Callable[[], object]) -> float:
     work()
     settle()
     return time.perf_counter() - started
+
+
+def gemm_rate(linear: Callable[..., object], dtype: torch.dtype, device: str) -> float:
+    """Floating point operations a second in a product of large matrices, by linear(rows, weight, bias)."""
+    rows, inner, columns = 1024, 768, 3072
+    x, weight = torch.randn(rows, inner).to(device, dtype), torch.randn(columns, inner).to(device, dtype)
+    with torch.no_grad():
+        took = [timed(lambda: linear(x, weight, None)) for _ in range(16)]
+    return 2 * rows * inner * columns / median(took[1:])
+
+
+def peak_megabytes(work: Callable[[], object], device: str) -> float:
+    """What the work has in use at most beside what was there before, as torch counts it."""
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        work()
+        return (torch.cuda.max_memory_allocated() - before) / 1e6
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+        work()
+    events = [event for event in seen.profiler.kineto_results.events() if event.name() == "[memory]"]
+    return max(accumulate(event.nbytes() for event in sorted(events, key=lambda event: event.start_ns()))) / 1e6
 
 
 def settle() -> None:

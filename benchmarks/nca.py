@@ -10,15 +10,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate
-from statistics import median
 from typing import Any
 
 import measure
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.profiler import ProfilerActivity, profile
 
 from medsynth import nca
 from medsynth.nca.linear import linear
@@ -114,9 +111,9 @@ def measured(depthwise: bool, device: str, rounds: int) -> dict[str, Any]:
     for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         found: dict[str, Any] = {}
         for case, what, passes in ((used, used.inference, 1), (trained, trained.training, 4)):
-            rates = [rate(dtype, device)]
+            rates = [measure.gemm_rate(linear, dtype, device)]
             took = measure.interleaved(partial(what, case.plain), partial(what, partial(case.fast, dtype)), rounds)
-            rates.append(rate(dtype, device))
+            rates.append(measure.gemm_rate(linear, dtype, device))
             possible = 2 * passes * multiplications(case, depthwise) / (sum(rates) / 2)
             found[what.__name__] = took.facts() | {"shown": took.shown(), "bound": possible / took.b_seconds}
         fact[name] = found
@@ -152,29 +149,12 @@ def multiplications(case: Case, depthwise: bool) -> float:
     return STEPS * cells * filters + float(case.fires.sum()) * (3 * CHANNELS * HIDDEN + HIDDEN * moving)
 
 
-def rate(dtype: torch.dtype, device: str) -> float:
-    """Floating point operations a second in a product of large matrices."""
-    rows, inner, columns = 1024, 768, 3072
-    x, weight = torch.randn(rows, inner).to(device, dtype), torch.randn(columns, inner).to(device, dtype)
-    with torch.no_grad():
-        took = [measure.timed(lambda: linear(x, weight, None)) for _ in range(16)]
-    return 2 * rows * inner * columns / median(took[1:])
-
-
 def megabytes(way: str, depthwise: bool, device: str) -> float:
     """What one training step has in use at most beside weights and images, gradients included."""
     case = Case.of(depthwise, *TRAINED, device)
     dtype = torch.bfloat16 if way == "bf16" else torch.float32
     step = partial(case.training, case.plain if way == "plain" else partial(case.fast, dtype))
-    if device == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        step()
-        return (torch.cuda.max_memory_allocated() - before) / 1e6
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
-        step()
-    events = [event for event in seen.profiler.kineto_results.events() if event.name() == "[memory]"]
-    return max(accumulate(event.nbytes() for event in sorted(events, key=lambda event: event.start_ns()))) / 1e6
+    return measure.peak_megabytes(step, device)
 
 
 if __name__ == "__main__":

@@ -22,17 +22,14 @@ class Reconstructions:
 
     codec: Any
     posteriors: np.ndarray  # raw, (image, channel, row, column), or tokens
+    device: str
 
-    def images(self, rows: Tensor, draws: Draws) -> Images:
-        """The reconstructions of these rows, rounded as stored images are; `draws` has a row for each."""
+    def images(self, rows: Tensor, noise: Tensor) -> Images:
+        """The reconstructions of these rows, rounded as stored images are; `noise` is normal, a row for each."""
         raw = torch.from_numpy(np.ascontiguousarray(self.posteriors[rows.numpy()])).to(self.device)
         with torch.no_grad():
-            back = self.codec.decode(self.codec.latents(raw, draws.normal(*self.codec.code.shape).to(self.device)))
+            back = self.codec.decode(self.codec.latents(raw, noise.to(self.device)))
         return images.to_images(images.to_pixels(back))
-
-    @property
-    def device(self) -> torch.device:
-        return next(iter(self.codec.state_dict().values())).device
 
 
 @dataclass(frozen=True)
@@ -68,10 +65,10 @@ class Material:
         if self.reconstructions is None:
             return self.pictures.tensor(rows)
         # Every row is drawn for, so that what a row gets does not depend on which others are reconstructions.
-        stored = len(self.pictures)
-        found = self.reconstructions.images((rows - stored) % self.real, draws)
-        plain = rows < stored
-        found[plain] = self.pictures.tensor(rows[plain])
+        noise, again = draws.normal(*self.reconstructions.codec.code.shape), rows >= len(self.pictures)
+        found = self.pictures.tensor(rows % self.real)
+        if again.any():
+            found[again] = self.reconstructions.images(rows[again] % self.real, noise[again])
         return found
 
     def _augmented(self, pictures: Images, draws: Draws) -> Images:

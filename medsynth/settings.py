@@ -66,6 +66,18 @@ class Fitting(BaseModel):
         return self.steps if self.epochs is None else max(1, round(self.epochs * items / self.batch_size))
 
 
+class Segmenting(Fitting):
+    """How a segmenter learns. Every one of them has these settings beside its own."""
+
+    steps: Positive = 1000
+    batch_size: Positive = 8
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    warmup_steps: Annotated[int, Field(ge=0)] = 50
+    schedule: Literal["constant", "cosine"] = "cosine"
+    ema: Share = 0.99
+    preview_every: Annotated[int, Field(ge=0)] = 0
+
+
 class Watched(Fitting):
     """How a generator is kept from learning images by heart. Every generator has these settings beside its own."""
 

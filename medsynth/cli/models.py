@@ -14,17 +14,20 @@ from medsynth.report.words import listed
 
 PANEL = "Learn and draw"
 
+Codec = Annotated[str | None, typer.Option(help=f"{CODECS}.")]
+Weights = Annotated[Path | None, typer.Option(help="Import this folder (diffusers' format) instead of training.")]
+Steps = Annotated[int | None, typer.Option(help="Optimiser steps.")]
+Minutes = Annotated[float | None, typer.Option(help="Train for so long instead of a number of steps.")]
+
 
 @app.command("train-codec", rich_help_panel=PANEL)
 @with_common
 def train_codec(
     common: Common,
-    codec: Annotated[str | None, typer.Option(help=f"{CODECS}.")] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="Import this folder (diffusers' format) instead of training.")
-    ] = None,
-    steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Train for so long instead of a number of steps.")] = None,
+    codec: Codec = None,
+    weights: Weights = None,
+    steps: Steps = None,
+    minutes: Minutes = None,
 ) -> None:
     """Train or import the autoencoder."""
     run = common.directory()
@@ -36,10 +39,8 @@ def train_codec(
 @with_common
 def encode(
     common: Common,
-    codec: Annotated[str | None, typer.Option(help=f"{CODECS}.")] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="Import this folder (diffusers' format) instead of training.")
-    ] = None,
+    codec: Codec = None,
+    weights: Weights = None,
 ) -> None:
     """Turn images into latents; trains the codec first if the run has none."""
     run = common.directory()
@@ -69,8 +70,8 @@ def train_generator(
     common: Common,
     model: Annotated[str | None, typer.Option(help=f"{GENERATORS}.")] = None,
     size: Annotated[str | None, typer.Option(help=f"{SIZES}.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Train for so long instead of a number of steps.")] = None,
+    steps: Steps = None,
+    minutes: Minutes = None,
 ) -> None:
     """Train the generator on the latents; makes codec and latents first if the run has none."""
     run = common.directory()

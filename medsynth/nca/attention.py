@@ -41,20 +41,25 @@ class LocalAttention(nn.Module):
     """Attention to a window, a linear layer, a leaky ReLU: "attention" of the NCA review's Table 6."""
 
     def __init__(
-        self, inputs: int, outputs: int = 80, *, heads: int = 4, size: int = 3, border: Border = "circular",
-        place_bias: bool = True,
+        self, inputs: int, outputs: int = 80, *, width: int | None = None, heads: int = 4, size: int = 3,
+        border: Border = "circular", place_bias: bool = True,
     ) -> None:  # fmt: skip
+        """`width` of queries, keys and values; left out: that of the outputs."""
         super().__init__()
         self.outputs, self.heads, self.size, self.border = outputs, heads, size, border
-        self.qkv, self.out = Linear(inputs, 3 * outputs, bias=False), Linear(outputs, outputs)
+        width = outputs if width is None else width
+        self.qkv, self.out = Linear(inputs, 3 * width, bias=False), Linear(width, outputs)
         self.bias = nn.Parameter(torch.zeros(heads, size**2)) if place_bias else None
         nn.init.xavier_uniform_(self.qkv.weight, gain=0.1)
         nn.init.xavier_uniform_(self.out.weight, gain=0.01)
 
-    def forward(self, cells: Tensor) -> list[Tensor]:
+    def heard(self, cells: Tensor) -> Tensor:
+        """What attention and the linear layer make of the cells, (batch, row, column, output)."""
         query, key, value = self.qkv(cells).chunk(3, dim=3)
-        heard = attend(query, key, value, self.heads, size=self.size, border=self.border, bias=self.bias)
-        return [F.leaky_relu(self.out(heard), SLOPE)]
+        return self.out(attend(query, key, value, self.heads, size=self.size, border=self.border, bias=self.bias))
+
+    def forward(self, cells: Tensor) -> list[Tensor]:
+        return [F.leaky_relu(self.heard(cells), SLOPE)]
 
 
 class AttentionBlock(nn.Module):
@@ -69,18 +74,15 @@ class AttentionBlock(nn.Module):
         border: Border = "circular", place_bias: bool = True,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.outputs, self.heads, self.size, self.border = outputs, heads, size, border
-        self.qkv, self.out = Linear(inputs, 3 * width, bias=False), Linear(width, outputs)
+        self.outputs = outputs
+        self.attention = LocalAttention(
+            inputs, outputs, width=width, heads=heads, size=size, border=border, place_bias=place_bias
+        )
         self.skip = Linear(inputs, outputs)
         self.mlp = nn.ModuleList([Linear(outputs, 4 * outputs), Linear(4 * outputs, outputs)])
         self.norms = nn.ModuleList([nn.LayerNorm(outputs), nn.LayerNorm(outputs)])
-        self.bias = nn.Parameter(torch.zeros(heads, size**2)) if place_bias else None
-        nn.init.xavier_uniform_(self.qkv.weight, gain=0.1)
-        nn.init.xavier_uniform_(self.out.weight, gain=0.01)
 
     def forward(self, cells: Tensor) -> list[Tensor]:
-        query, key, value = self.qkv(cells).chunk(3, dim=3)
-        heard = attend(query, key, value, self.heads, size=self.size, border=self.border, bias=self.bias)
-        seen = self.norms[0](self.out(heard) + self.skip(cells))
+        seen = self.norms[0](self.attention.heard(cells) + self.skip(cells))
         seen = self.norms[1](seen + self.mlp[1](F.gelu(self.mlp[0](seen))))
         return [F.leaky_relu(seen, SLOPE)]

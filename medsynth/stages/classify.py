@@ -112,7 +112,7 @@ def seed_of(job: Job, purpose: str) -> int:
 def reconstructions(job: Job, training: Cohort) -> Reconstructions:
     """The training images as the fold's codec stored them, to be decoded again."""
     posteriors, _ = latents.load(job.input("encode")).rows([s.sample for s in training.samples], most=1)
-    return Reconstructions(codecs.load(job.input("codec"), job.device), posteriors[:, 0])
+    return Reconstructions(codecs.load(job.input("codec"), job.device), posteriors[:, 0], job.device)
 
 
 def synthetic_samples(job: Job, training: Cohort) -> tuple[Sample, ...]:

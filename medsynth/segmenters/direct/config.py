@@ -4,10 +4,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from medsynth.settings import Fitting, Positive
+from medsynth.settings import Positive, Segmenting
 
 
-class Config(Fitting):
+class Config(Segmenting):
     """Settings of the direct automaton."""
 
     # Kalkhof et al. 2023, section 3, and its code. Its Adam forgets fast; its learning rate falls by 0.9999 a step.
@@ -37,14 +37,6 @@ class Config(Fitting):
     """Train the finest level on a square of so many pixels a side, cut out at random; 0: on the whole image."""
     ensemble: Positive = 5
     """Runs that a mask is combined from: which cells fire differs from run to run."""
-
-    steps: Positive = 1000
-    batch_size: Positive = 8
-    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
-    warmup_steps: Annotated[int, Field(ge=0)] = 50
-    schedule: Literal["constant", "cosine"] = "cosine"
-    ema: Annotated[float, Field(ge=0, le=1)] = 0.99
-    preview_every: Annotated[int, Field(ge=0)] = 0
 
     @field_validator("shrinks")
     @classmethod

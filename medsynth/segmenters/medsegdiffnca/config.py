@@ -4,12 +4,12 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from medsynth.settings import Fitting, Positive, Share
+from medsynth.settings import Positive, Segmenting
 
 Variant = Literal["basic", "cbam", "multi", "multicbam"]
 
 
-class Config(Fitting):
+class Config(Segmenting):
     """Settings of MedSegDiffNCA."""
 
     # The paper and its published code. There, every hidden layer has a norm over height, width and channels as well,
@@ -68,12 +68,6 @@ class Config(Fitting):
     """Runs that a mask is combined from."""
 
     steps: Positive = 1500
-    batch_size: Positive = 8
-    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
-    warmup_steps: Annotated[int, Field(ge=0)] = 50
-    schedule: Literal["constant", "cosine"] = "cosine"
-    ema: Share = 0.99
-    preview_every: Annotated[int, Field(ge=0)] = 0
 
     @property
     def shrinks(self) -> tuple[int, ...]:
