@@ -34,27 +34,32 @@ def kid(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 
 def kid_interval(ours: Owned, theirs: Owned, seed: int, replicates: int = REPLICATES, across: bool = False) -> Interval:
+    """One of `kid_intervals`, the second one where `across` is asked for."""
+    return kid_intervals(ours, theirs, seed, replicates)[across]
+
+
+def kid_intervals(ours: Owned, theirs: Owned, seed: int, replicates: int = REPLICATES) -> tuple[Interval, Interval]:
     """`kid` of two sets, and its bootstrap interval: on both sides owners are drawn with replacement, not images.
 
     Two draws of one owner are not compared with each other, nor is an image with itself. Such pairs, which no new
     sample of patients would hold, would pass for agreement within a set, and every replicate would be too large.
 
-    `across` leaves out all pairs of one owner, in the value too: it is then the discrepancy of images of different
-    owners, and has no bias where a patient has several images. The published value has one, upwards: in a small set
-    two images of one patient are compared more often than in all the world. Where two sets are of one kind the
-    interval is wider than it need be, because KID has no linear part there. Memory grows with the square of the number
-    of owners, not of images. Raises ValueError for fewer than two images or owners in a set.
+    The second one is across owners: it leaves out all pairs of one owner, in the value too. It is then the discrepancy
+    of images of different owners, and has no bias where a patient has several images. The published value has one,
+    upwards: in a small set two images of one patient are compared more often than in all the world. Where two sets are
+    of one kind the intervals are wider than they need be, because KID has no linear part there. Memory grows with the
+    square of the number of owners, not of images. Raises ValueError for fewer than two images or owners in a set.
     """
     mine, others = ours.of_owner(), theirs.of_owner()
     _two_each(len(mine), len(others))
     _two_each(len(np.unique(mine)), len(np.unique(others)), "owners")
     w = _as_it_is_and_drawn_again(mine, replicates, derive(seed, "kid", "ours"))
     v = _as_it_is_and_drawn_again(others, replicates, derive(seed, "kid", "theirs"))
-    within = _within(ours.features, mine, w, across) + _within(theirs.features, others, v, across)
     between = _owner_sums(ours.features, mine, theirs.features, others)
-    pairs = (w @ np.bincount(mine)) * (v @ np.bincount(others))
-    found = within - 2 * _form(w, between, v) / pairs
-    return Interval.of(float(found[0]), found[1:])
+    twice = 2 * _form(w, between, v) / ((w @ np.bincount(mine)) * (v @ np.bincount(others)))
+    within = zip(_within(ours.features, mine, w), _within(theirs.features, others, v), strict=True)
+    plain, across = (a + b - twice for a, b in within)
+    return Interval.of(float(plain[0]), plain[1:]), Interval.of(float(across[0]), across[1:])
 
 
 def kid_of_parts(made: np.ndarray, real: np.ndarray, seed: int, parts: int = PARTS) -> Parts:
@@ -121,16 +126,21 @@ def _as_it_is_and_drawn_again(owners: np.ndarray, replicates: int, seed: int) ->
     return np.vstack([np.ones(count), drawn_again(count, replicates, seed)])
 
 
-def _within(x: np.ndarray, owners: np.ndarray, drawn: np.ndarray, across: bool) -> np.ndarray:
-    """The mean of the kernel over pairs of different images, for each row of how often owners are drawn, (row,)."""
+def _within(x: np.ndarray, owners: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mean of the kernel over pairs of different images, and over pairs of different owners' images.
+
+    For each row of how often owners are drawn, (row,) twice.
+    """
     sums = _owner_sums(x, owners, x, owners)
     own_sums = sums.diagonal() - np.bincount(owners, _itself(x))
     images = np.bincount(owners).astype(np.float64)
     np.fill_diagonal(sums, 0)
     whole, pairs = _form(drawn, sums, drawn), np.square(drawn @ images) - np.square(drawn) @ np.square(images)
-    if not across:  # an owner's own pairs, once a draw
-        whole, pairs = whole + drawn @ own_sums, pairs + drawn @ (images * (images - 1))
-    return np.asarray(whole / np.where(pairs > 0, pairs, np.nan))
+    # An owner's own pairs count once a draw.
+    with_own, own_pairs = whole + drawn @ own_sums, pairs + drawn @ (images * (images - 1))
+    both = ((with_own, own_pairs), (whole, pairs))
+    plain, across = (np.asarray(total / np.where(count > 0, count, np.nan)) for total, count in both)
+    return plain, across
 
 
 def _owner_sums(x: np.ndarray, mine: np.ndarray, y: np.ndarray, theirs: np.ndarray) -> np.ndarray:

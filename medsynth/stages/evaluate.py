@@ -116,8 +116,7 @@ def _part(samples: Sequence[Sample], found: Features, owners: Sequence[str]) -> 
 def _distances(job: Job, sets: Sets, name: str, part: Part) -> dict[str, Score]:
     """KID x 1000 and FID, precision, recall, density and coverage of one set against the unseen patients' images."""
     seed, unseen = _seed(job, name), sets.unseen
-    plain = kid.kid_interval(part.owned, unseen.owned, seed, job.settings.bootstrap or 1)
-    across = kid.kid_interval(part.owned, unseen.owned, seed, job.settings.bootstrap or 1, across=True)
+    plain, across = kid.kid_intervals(part.owned, unseen.owned, seed, job.settings.bootstrap or 1)
     near = neighbourhoods(unseen.owned.features, some(part.owned.features, len(unseen), seed), job.settings.neighbours)
     found = {
         "kid": _scaled(job, plain, 1000), "kid_across": _scaled(job, across, 1000),
