@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medsynth.artifacts import files
+from medsynth.artifacts import files, formats
 from medsynth.errors import BadData, BadUsage
 
 RECIPE, RECORD = "recipe.toml", "stage.json"
 LOG_FILE = "log.jsonl"
 EXPORTS = "exports.jsonl"  # of the run: sets that left it without a passed audit, and why
+# What a record always has, if only empty.
+TABLES = {"summary": dict, "notes": list, "settings": dict, "inputs": dict, "outputs": dict, "versions": dict}
 UNHASHED = ("previews",)  # folders of pictures for people; nothing reads them back
 
 
@@ -43,13 +45,16 @@ class Artifact:
         return (self.folder / RECORD).is_file()
 
     def record(self) -> dict[str, Any]:
-        """What is known of it. Raises BadData for a record that cannot be read."""
-        try:
-            return files.read_json(self.folder / RECORD)
-        except ValueError as error:
-            raise BadData(
-                f"{self.folder / RECORD} is damaged: {error}", hint="remove its folder; the command makes it again"
-            ) from error
+        """What is known of it. Raises BadData for a record that cannot be read, Refused for one of a later medsynth."""
+        path = self.folder / RECORD
+        with files.whole(path, hint="remove its folder; the command makes it again"):
+            known = files.read_json(path)
+            formats.refuse_later(self.folder, known.get(formats.KEY), known.get("versions"))
+            record = {key: kind() for key, kind in TABLES.items()} | known
+            for key, kind in (TABLES | {"id": str, "made": str}).items():
+                if not isinstance(record[key], kind):
+                    raise ValueError(f"{key} is {record[key]!r}")
+        return record
 
     @property
     def id(self) -> str:
@@ -81,7 +86,8 @@ class Artifact:
             shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
         outputs = _digests(scratch)
         answer = fingerprint(id, {name: digest for name, digest in outputs.items() if name != LOG_FILE})
-        files.write_json(scratch / RECORD, {"id": id, "made": answer, **record, "outputs": outputs})
+        known = {formats.KEY: formats.of(scratch), "id": id, "made": answer, **record, "outputs": outputs}
+        files.write_json(scratch / RECORD, known)
         self.put_in_place(id)
 
     def is_ready(self, id: str) -> bool:
@@ -103,7 +109,7 @@ class Artifact:
     def verify(self, hint: str) -> None:
         """Raise BadData if what the stage wrote was changed or lost since, or something was added to its folders."""
         now = _digests(self.folder)
-        for name, digest in self.record().get("outputs", {}).items():
+        for name, digest in self.record()["outputs"].items():
             if name != LOG_FILE and now.get(name) != digest:
                 raise BadData(
                     f"{self.folder}/{name} is not what {self.name} wrote",

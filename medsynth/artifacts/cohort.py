@@ -9,18 +9,21 @@ import csv
 import hashlib
 import io
 import json
+import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from medsynth.artifacts import files
+from medsynth.artifacts import files, formats
 from medsynth.errors import BadData
 
 MANIFEST, FACTS, IMAGES, MASKS = "manifest.csv", "cohort.json", "images", "masks"
 FIXED_COLUMNS = ("sample", "patient", "eye", "image", "mask", "origin", "fold")
 SOURCE_COLUMN = "label_source"
 NO_FOLD = -1  # synthetic samples belong to no fold: they may never be tested on
+A_NAME = re.compile(r"[^./\\\x00-\x1f][^/\\\x00-\x1f]{0,199}")  # of a sample: files are named after it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +57,17 @@ class Facts:
     has_patients: bool = True  # False: every image was taken for a patient of its own
     source: str = ""  # name of the file or folder it was read from
     notes: tuple[str, ...] = ()  # what a reader of results has to know, in sentences
+
+    def check(self) -> None:
+        """Raise ValueError where one of them is of another kind than it has to be."""
+        patients = [patient for held_out in self.selection.values() for patient in held_out]
+        texts = (*self.labels, *self.notes, *patients, self.crop, self.source)
+        flags = (self.one_class, self.ordinal, self.mirror, self.has_patients)
+        numbers = (self.image_size, self.folds)
+        if not all(type(n) is int and n > 0 for n in numbers) or self.channels not in (1, 3) or not self.labels:
+            raise ValueError("sizes, channels, folds and labels are not what they have to be")
+        if not all(isinstance(text, str) for text in texts) or not all(isinstance(flag, bool) for flag in flags):
+            raise ValueError("a text or a flag is something else")
 
 
 @dataclass(frozen=True)
@@ -121,38 +135,68 @@ def save(folder: Path, cohort: Cohort) -> None:
         row = [s.sample, s.patient, s.eye, image, mask, s.origin, s.fold if s.fold != NO_FOLD else "", *s.labels]
         writer.writerow([*row, *([s.label_source] if synthetic else [])])
     files.write_text(folder / MANIFEST, text.getvalue())
-    files.write_json(folder / FACTS, asdict(cohort.facts))
+    files.write_json(folder / FACTS, {formats.VERSION: formats.VERSIONS[FACTS], **asdict(cohort.facts)})
 
 
 def load(folder: Path) -> Cohort:
-    """Read a cohort back. Raises BadData where the manifest leaks between folds, or cannot be understood."""
-    try:
+    """Read a cohort back.
+
+    Raises BadData where the manifest leaks between folds, names a file outside its folder or cannot be understood,
+    Refused for one of a later medsynth.
+    """
+    hint = "the command of its step with --force"
+    with files.whole(folder / FACTS, hint):
         known = files.read_json(folder / FACTS)
+        formats.refuse_later(folder, {FACTS: known.pop(formats.VERSION, 1)})
         known["selection"] = {fold: tuple(patients) for fold, patients in known["selection"].items()}
         facts = Facts(**known | {name: tuple(known[name]) for name in ("labels", "notes")})
-        with (folder / MANIFEST).open(newline="", encoding="utf-8") as file:
-            samples = tuple(_sample(folder, row, facts.labels) for row in csv.DictReader(file))
-    except (ValueError, KeyError, TypeError) as error:
-        what = f"{type(error).__name__} {error}"
-        raise BadData(
-            f"the cohort in {folder} is damaged: {what}", hint="the command of its step with --force"
-        ) from error
+        facts.check()
+    with files.whole(folder / MANIFEST, hint), (folder / MANIFEST).open(newline="", encoding="utf-8") as file:
+        samples = tuple(_sample(folder, row, facts.labels) for row in csv.DictReader(file, strict=True))
+        if facts.folds > max(1, len(samples)):
+            raise ValueError(f"{len(samples)} samples in {facts.folds} folds")
+        _refuse_links(folder, samples)
     check(samples)
     return Cohort(facts, samples)
 
 
 def _sample(folder: Path, row: dict[str, str], labels: tuple[str, ...]) -> Sample:
-    return Sample(
+    found = Sample(
         sample=row["sample"],
         patient=row["patient"],
         eye=row["eye"],
-        image=folder / row["image"],
-        mask=folder / row["mask"] if row["mask"] else None,
+        image=_inside(folder, row["image"]),
+        mask=_inside(folder, row["mask"]) if row["mask"] else None,
         origin=row["origin"],
         fold=int(row["fold"]) if row["fold"] else NO_FOLD,
         labels=tuple(int(row[name]) for name in labels),
         label_source=row.get(SOURCE_COLUMN, ""),
     )
+    if not A_NAME.fullmatch(found.sample) or found.origin not in ("real", "synthetic"):
+        raise ValueError(f"the sample {found.sample!r} of origin {found.origin!r}")
+    if found.fold < NO_FOLD or not set(found.labels) <= {0, 1} or None in row.values() or None in row:
+        raise ValueError(f"the row of the sample {found.sample!r}")
+    return found
+
+
+def _inside(folder: Path, text: str) -> Path:
+    """A file of a cohort. Raises ValueError for a path that leaves its folder, or that no file can have."""
+    path = PurePosixPath(text)
+    if not path.parts or path.is_absolute() or ".." in path.parts or "\\" in text or ":" in text or "\0" in text:
+        raise ValueError(f"the path {text!r} does not stay in the folder")
+    return folder / path
+
+
+def _refuse_links(folder: Path, samples: Sequence[Sample]) -> None:
+    """Raise ValueError where a link leads from the cohort's folder to somewhere else."""
+    paths = [path for s in samples for path in (s.image, s.mask) if path]
+    root = os.path.realpath(folder)
+    for parent in {path.parent for path in paths}:
+        if os.path.commonpath([root, os.path.realpath(parent)]) != root:
+            raise ValueError(f"the folder {parent.name!r} is a link to somewhere else")
+    for path in paths:
+        if os.path.islink(path):
+            raise ValueError(f"{path.name!r} is a link")
 
 
 def check(samples: Iterable[Sample]) -> None:

@@ -1,11 +1,20 @@
 """Files that are there whole or not at all."""
 
+import csv
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from medsynth.errors import BadData
+
+# What a damaged file does to whoever takes it for a whole one.
+DAMAGE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, EOFError, csv.Error)
+AGAIN = "make it again: the command of its step with --force"
+LONGEST = 200  # characters of a reason: a damaged file can be all of it
 
 
 def write(path: Path, fill: Callable[[BinaryIO], object], *, synced: bool = True) -> None:
@@ -42,6 +51,18 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """NaN and infinity are refused: no reader should have to guess what they meant."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+@contextmanager
+def whole(path: Path, hint: str = AGAIN) -> Iterator[None]:
+    """Turn what a reader meets in a damaged file, or in its absence, into BadData that names the file."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise BadData(f"{error.filename or path} is not there", hint=hint) from error
+    except DAMAGE as error:
+        reason = " ".join(f"{type(error).__name__} {error}".split())[:LONGEST]
+        raise BadData(f"{path} is damaged: {reason}", hint=hint) from error
 
 
 def read_json(path: Path) -> Any:
