@@ -26,6 +26,7 @@ class Job:
     world: World = field(default_factory=World)
     settings: Any = None  # the recipe's section for this stage and kind
     references: tuple[Artifact, ...] = ()  # of other folds: to compare with, never to learn from
+    before: Artifact | None = None  # what will be replaced, if it is there
 
     def input(self, stage: str) -> Path:
         """The folder of the one artifact of a stage."""

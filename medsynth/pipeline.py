@@ -202,6 +202,7 @@ class _Step:
             progress=self.options.progress, device=self.options.device,
             world=self.world if self.stage.parallel else distributed.World(),
             settings=self.recipe.settings(self.stage.name, self.kind), references=tuple(references),
+            before=self.artifact if self.artifact.exists() else None,
         )  # fmt: skip
         limit_threads(self.options.threads, self.stage)
         result: Result = import_module(f"medsynth.stages.{self.stage.name}").run(job)

@@ -78,7 +78,13 @@ class Ingest(BaseModel):
     PARITY: ClassVar[dict[str, Any]] = {"image_size": 256}  # Elbatel et al. 2024, section 3
 
     source: str = ""
-    """CSV file, MedMNIST .npz or folder of class folders."""
+    """CSV file, MedMNIST .npz, folder of class folders or folder of DICOM files."""
+    table: str | None = None
+    """Of a folder of DICOM files: the CSV file with their labels; left out: the only one right in the folder."""
+    frame: Annotated[int, Field(ge=1)] | None = None
+    """Which frame is taken of DICOM files that have several, from 1; left out: such files are refused."""
+    checked_for_burned_in_text: bool = False
+    """Somebody has looked at every DICOM file that does not say so itself: no text is burned into its pixels."""
     image: str | None = None
     """Column with the image's path; left out: found by its usual names."""
     patient: str | None = None

@@ -66,9 +66,10 @@ ALLOWED = {
     "rich": ("console.py",),
     "typer": ("cli/*", "options.py"),
     "filelock": ("*locks.py",),
+    "pydicom": ("*data/dicom.py", "*data/grey_values.py", "*data/secondary_capture.py"),
     "jinja2": ("report/page.py",),
 }  # fmt: skip
-HEAVY = ("torch", "pandas", "sklearn", "scipy", "diffusers", "timm", "matplotlib", "PIL", "lpips", "cleanfid")
+HEAVY = ("torch", "pandas", "sklearn", "scipy", "diffusers", "timm", "matplotlib", "PIL", "lpips", "cleanfid", "pydicom")
 
 # Nothing that is read may be executed, and nothing is fetched.
 UNSAFE_MODULES = {

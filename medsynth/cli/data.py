@@ -7,7 +7,7 @@ import typer
 
 from medsynth import recipe as recipes
 from medsynth import sections
-from medsynth.cli.app import app, names
+from medsynth.cli.app import absolute, app, names
 from medsynth.command import Common, bring_up_to_date, changed, show
 from medsynth.errors import Refused
 from medsynth.options import Preset, with_common
@@ -40,7 +40,9 @@ def new(
 @with_common
 def ingest(
     common: Common,
-    source: Annotated[Path | None, typer.Argument(help="CSV file, MedMNIST .npz, or folder of class folders.")] = None,
+    source: Annotated[
+        Path | None, typer.Argument(help="CSV file, MedMNIST .npz, or folder of class folders or of DICOM files.")
+    ] = None,
     image: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column with the image's path.")] = None,
     patient: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column with the patient's id.")] = None,
     eye: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column that says which eye.")] = None,
@@ -61,6 +63,12 @@ def ingest(
     every_image_is_a_patient: Annotated[
         bool, typer.Option("--every-image-is-a-patient", help="There are no patient ids.")
     ] = False,
+    table: Annotated[Path | None, typer.Option(help="Labels of a folder of DICOM files, if not in it.")] = None,
+    frame: Annotated[int | None, typer.Option(help="Frame to take of DICOM files with several, from 1.")] = None,
+    checked_for_burned_in_text: Annotated[
+        bool,
+        typer.Option("--checked-for-burned-in-text", help="Somebody looked: no text in pixels of DICOM files."),
+    ] = False,
     allow_bad: Annotated[int | None, typer.Option(help="How many images may be unreadable.")] = None,
     preset: Preset = None,
 ) -> None:
@@ -71,6 +79,7 @@ def ingest(
         "mask": mask, "label": label, "labels": names(labels), "classes": names(classes), "split": names(split),
         "image_size": image_size, "folds": folds, "crop": crop, "mirror": mirror, "allow_bad": allow_bad,
         "modality": modality, "every_image_is_a_patient": every_image_is_a_patient or None,
+        "table": absolute(table), "frame": frame, "checked_for_burned_in_text": checked_for_burned_in_text or None,
     }  # fmt: skip
     recipe = changed(common, run, {"preset": preset} | {f"ingest.{key}": value for key, value in flags.items()})
     bring_up_to_date(common, run, recipe, "ingest", next_command="train-generator")

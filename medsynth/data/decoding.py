@@ -3,7 +3,7 @@
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from medsynth.sections import Crop
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
 MAX_PIXELS = 64_000_000  # of one picture, judged by its header: a small file can ask for all memory
+MISSING = "there is no such file"
 SIXTEEN_BIT_RULE = "the high byte of each value was kept, so that the full range, 0 to 65,535, became 0 to 255"
 
 
@@ -23,6 +24,8 @@ class Unreadable(Exception):
     """The reason why a picture cannot be used, as the end of a sentence about it."""
 
 
+# A file, or uint8 (row, column) or (row, column, 3), or what returns such an array or raises Unreadable.
+Picture = Path | np.ndarray | Callable[[], np.ndarray]
 Box = tuple[int, int, int, int]  # left, top, right and bottom, as Pillow has them; square, and maybe beyond the picture
 
 
@@ -73,10 +76,14 @@ class Decoded:
     side: int  # pixels a side of the square before it was resized
 
 
-def decode(picture: Path | np.ndarray, mask: Path | None, square: Square) -> Decoded:
+def decode(picture: Picture, mask: Path | None, square: Square) -> Decoded:
     """Read a picture, and its mask if it has one. Raises Unreadable."""
     with _reasons():
-        upright, has_16_bits = _open(picture) if isinstance(picture, Path) else (Image.fromarray(picture), False)
+        if isinstance(picture, Path):
+            upright, has_16_bits = _open(picture)
+        else:
+            pixels = picture if isinstance(picture, np.ndarray) else picture()
+            upright, has_16_bits = Image.fromarray(pixels), False
         whole = _eight_bits(upright)
     lesion = None if mask is None else _mask(mask, whole.size)
     box = square.box(whole)
@@ -107,7 +114,7 @@ def _reasons() -> Iterator[None]:
 
 def _open(path: Path) -> tuple[Image.Image, bool]:
     """A whole picture in the mode of its file, turned as its EXIF tag says; and whether it has 16 bits a channel."""
-    with _regular(path).open("rb") as file, Image.open(file, formats=FORMATS) as picture:
+    with regular(path).open("rb") as file, Image.open(file, formats=FORMATS) as picture:
         width, height = picture.size
         if width * height > MAX_PIXELS:
             raise Unreadable(_too_large(f"{width:,} x {height:,}"))
@@ -117,12 +124,12 @@ def _open(path: Path) -> tuple[Image.Image, bool]:
         return ImageOps.exif_transpose(picture), has_16_bits
 
 
-def _regular(path: Path) -> Path:
+def regular(path: Path) -> Path:
     """The path, if a plain file with something in it is there. A pipe or a device would be waited for."""
     try:
         found = os.stat(path)
     except FileNotFoundError:
-        raise Unreadable("there is no such file") from None
+        raise Unreadable(MISSING) from None
     except OSError as error:
         raise Unreadable(f"it cannot be opened: {error.strerror}") from None
     if not stat.S_ISREG(found.st_mode):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from medsynth.artifacts import findings
 from medsynth.artifacts.cohort import Cohort, Sample
 from medsynth.artifacts.findings import Unreadable
-from medsynth.data.decoding import SIXTEEN_BIT_RULE
+from medsynth.data.decoding import MISSING, SIXTEEN_BIT_RULE
 from medsynth.errors import BadData
 
 FLAT_DEVIATION = 5.0  # of values from 0 to 255; a very dark photograph of an eye still has 14
@@ -30,10 +30,14 @@ def refuse_unreadable(unreadable: Sequence[Unreadable], images: int, allowed: in
         return
     reasons = "".join(f"\n  {bad.where}: {bad.image}: {bad.reason}" for bad in unreadable[:LISTED])
     more = f"\n  and {len(unreadable) - LISTED:,} more" if len(unreadable) > LISTED else ""
-    hint = f"mend these images, or leave them out with --allow-bad {len(unreadable)}"
+    hint = "are the paths right? They are relative to the folder of the table"
+    if len(unreadable) < images:
+        hint = f"mend these images, or leave them out with --allow-bad {len(unreadable)}"
+    elif any(bad.reason != MISSING for bad in unreadable):
+        hint = "mend these images"
     raise BadData(
         f"{len(unreadable):,} of {images:,} images cannot be used (--allow-bad is {allowed}):{reasons}{more}",
-        hint=hint if len(unreadable) < images else "are the paths right? They are relative to the folder of the table",
+        hint=hint,
     )
 
 

@@ -16,13 +16,14 @@ from medsynth import interrupt
 from medsynth.artifacts import cohort, files, findings
 from medsynth.artifacts.cohort import IMAGES, MASKS, Cohort, Facts, Sample
 from medsynth.artifacts.findings import Unreadable
-from medsynth.data import decoding, folds, png, remarks, safe_text, sources
+from medsynth.data import decoding, folds, png, remarks, safe_text, site_secret, sources
 from medsynth.data.decoding import Square
 from medsynth.data.folds import Patients
 from medsynth.data.remarks import Seen
+from medsynth.data.site_secret import SiteSecret
 from medsynth.data.sources.labels import merged
 from medsynth.data.sources.listing import Asked, Entry, Listing
-from medsynth.errors import BadUsage
+from medsynth.errors import BadUsage, Refused
 from medsynth.job import Job, Result
 from medsynth.sections import Ingest
 
@@ -35,20 +36,25 @@ WORKERS = 8  # at most; a picture of the largest size takes half a gigabyte whil
 def run(job: Job) -> Result:
     """Fill `job.out` with a cohort and with tables of what people should look at."""
     settings = job.settings
-    listing = _listing(job)
+    secret = _secret(job)
+    listing = _listing(job, secret)
+    images = len(listing.entries) + len(listing.unreadable)
+    remarks.refuse_unreadable(listing.unreadable, images, settings.allow_bad)
     if not listing.has_split:
         _check(job, _patients(listing.entries, listing.labels))  # before decoding takes its time
 
     store = _Store(job.out, Square(settings.image_size, settings.crop))
     store.clear()
     seen, unreadable = _decode(job, store, listing.entries)
-    remarks.refuse_unreadable(unreadable, len(listing.entries), settings.allow_bad)
+    unreadable = [*listing.unreadable, *unreadable]
+    remarks.refuse_unreadable(unreadable, images, settings.allow_bad)
     channels = store.unify(seen)
     store.settle()
 
     made = _cohort(job, listing, [entry for entry in listing.entries if entry.sample in seen])
     equal = remarks.duplicates(made.samples, seen)
     notes = (
+        *([site_secret.remark()] if secret else []),
         *listing.notes,
         *_about_split(listing, settings),
         *remarks.about_unreadable(unreadable),
@@ -68,6 +74,7 @@ def run(job: Job) -> Result:
         "channels": channels,
         "unreadable": len(unreadable),
         "duplicates": sum(len(group) for group in equal),
+        **({"site_secret": secret.fingerprint} if secret else {}),
     }
     return Result(summary=summary, notes=notes)
 
@@ -84,13 +91,32 @@ def forecast(job: Job) -> dict[str, Any]:
     }
 
 
-def _listing(job: Job) -> Listing:
-    if not job.settings.source:
-        raise BadUsage("no source of images was named", hint="medsynth ingest labels.csv")
+def _listing(job: Job, secret: SiteSecret | None = None) -> Listing:
     asked = Asked(**{field.name: getattr(job.settings, field.name) for field in fields(Asked)})
-    listing = sources.read(Path(job.settings.source), asked)
+    listing = sources.read(_source(job), asked, secret)
     classes = job.settings.values_of_classes
     return merged(listing, classes) if classes else listing
+
+
+def _source(job: Job) -> Path:
+    if not job.settings.source:
+        raise BadUsage("no source of images was named", hint="medsynth ingest labels.csv")
+    return Path(job.settings.source)
+
+
+def _secret(job: Job) -> SiteSecret | None:
+    """What makes pseudonyms of ids, for a source that needs it. Raises Refused where the run has those of another."""
+    source = _source(job)
+    if sources.kind(source) != "dicom":
+        return None
+    secret = site_secret.load(job.out.parent, source)
+    held = job.before.record()["summary"].get("site_secret") if job.before else None
+    if held not in (None, secret.fingerprint):
+        raise Refused(
+            f"the run's patients have pseudonyms by another site secret ({held}) than this one ({secret.fingerprint})",
+            hint=f"{site_secret.ENVIRONMENT}=FILE names the one of before; or read them into another run: --run DIR",
+        )
+    return secret
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ USUAL = {
     ),
     "eye": ("eye", "laterality", "side"),
     "mask": ("mask",),
+    "uid": ("sop_instance_uid", "sopinstanceuid", "instance_uid", "uid"),  # of a DICOM file
     "label": ("label", "class", "diagnosis", "dx", "grade", "level", "target"),
 }
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from medsynth.artifacts.findings import Unreadable
 from medsynth.errors import BadUsage
 
 if TYPE_CHECKING:
-    import numpy as np
+    from medsynth.data.decoding import Picture
 
 FOLD_OF = {"train": 1, "val": 2, "test": 0}  # of a source's own split: fold 0 is tested; val selects
 
@@ -27,6 +28,16 @@ class Asked:
     labels: tuple[str, ...] = ()
     every_image_is_a_patient: bool = False
     official_split: str | None = None
+    table: str | None = None
+    frame: int | None = None
+    checked_for_burned_in_text: bool = False
+
+    def refuse_words_for_dicom(self, source: str) -> None:
+        """Raise BadUsage if something was said that only DICOM files can be asked for."""
+        for name in ("table", "frame", "checked_for_burned_in_text"):
+            if getattr(self, name):
+                flag = f"--{name.replace('_', '-')}"
+                raise BadUsage(f"{flag} is for a folder of DICOM files, and {source} is none", hint=f"leave {flag} out")
 
     def refuse_columns(self, source: str) -> None:
         """Raise BadUsage if a column was named, for the sources that have none."""
@@ -55,7 +66,7 @@ class Entry:
     sample: str  # a name for it: unique in the source, safe as a file name
     patient: str
     labels: tuple[int, ...]  # 0 or 1, in the order of Listing.labels
-    picture: "Path | np.ndarray"  # a file, or uint8 (row, column) or (row, column, 3)
+    picture: "Picture"
     eye: str = ""
     mask: Path | None = None
     fold: int | None = None  # where the source's own split puts it
@@ -70,6 +81,7 @@ class Listing:
     one_class: bool  # exactly one label is 1 in every entry
     ordinal: bool  # the classes are grades, in the order of `labels`
     entries: tuple[Entry, ...]
+    unreadable: tuple[Unreadable, ...] = ()  # images that already their headers rule out
     has_patients: bool  # False: every image was taken for a patient of its own
     has_split: bool = False  # every entry has a fold: 0 is tested, 1 trains, 2 selects
     notes: tuple[str, ...] = ()  # sentences that somebody has to read

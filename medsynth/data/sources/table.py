@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from medsynth.data import safe_text
-from medsynth.data.sources import columns, paths
+from medsynth.data.sources import columns, dicom, paths
 from medsynth.data.sources.cells import Table, parse
 from medsynth.data.sources.labels import is_missing
 from medsynth.data.sources.listing import FOLD_OF, Asked, Entry, Listing, without_patients
@@ -72,6 +72,9 @@ def _pictures(table: Table, column: str, folder: Path) -> list[Path]:
                 f"{where}: column {column} is empty", hint="write the image's path there, or take the row out"
             )
         path = paths.inside(folder, text, where)
+        if path.suffix.lower() in dicom.ENDINGS:
+            problem = f"{where} names a DICOM file, whose header says whose it is"
+            raise BadData(problem, hint=f"medsynth ingest FOLDER --table {table.file}")
         if first.setdefault(path, row) != row:
             raise BadData(
                 f"{where}: {safe_text.cell(text)} is there already, on line {table.lines[first[path]]}",
