@@ -256,8 +256,8 @@ class Evaluate(BaseModel):
     """Resamples of patients for an interval; 0: none."""
     neighbours: Positive = 5
     """Neighbours that precision, recall, density and coverage look at."""
-    pairs: Positive = 500
-    """Pairs of images of one class whose distance is averaged for diversity."""
+    pairs: Positive = 200
+    """Pairs of images of one class whose distance is averaged for diversity: a network looks at both once more."""
     perceptual: Literal["auto", "alex", "vgg", "features"] = "auto"
     """Distance of a pair: LPIPS by alex or vgg from a local file, or distance of features; auto: alex where its file
     is, features otherwise."""

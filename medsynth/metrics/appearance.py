@@ -30,24 +30,32 @@ def appearance(pictures: np.ndarray) -> np.ndarray:
 
 
 def _pattern(pictures: np.ndarray) -> np.ndarray:
-    levels = pictures.astype(np.float64)
-    everywhere = np.ones((*levels.shape[:3], 1))
-    lit = (levels.max(axis=3, keepdims=True) >= DARK) * everywhere
-    inside = (_blurred(lit, everywhere, EDGE) > INSIDE) * everywhere
-    pattern = _blurred(levels, inside, FINE) - _blurred(levels, inside, COARSE)
-    contrast = np.sqrt(_blurred(np.square(pattern), inside, COARSE))
+    levels = np.ascontiguousarray(pictures.transpose(0, 3, 1, 2), dtype=np.float64)
+    lit = (levels.max(axis=1, keepdims=True) >= DARK).astype(np.float64)
+    inside = (_blurred(lit, _reached(np.ones_like(lit[:1]), EDGE), EDGE) > INSIDE).astype(np.float64)
+    fine, coarse = _reached(inside, FINE), _reached(inside, COARSE)
+    pattern = _blurred(levels * inside, fine, FINE) - _blurred(levels * inside, coarse, COARSE)
+    contrast = np.sqrt(_blurred(np.square(pattern) * inside, coarse, COARSE))
     # What rounding leaves of a flat picture would be a pattern like any other once its length is made one.
-    return np.round(pattern / (contrast + FLOOR) * inside, DECIMALS).astype(np.float32)
+    found = np.round(pattern / (contrast + FLOOR) * inside, DECIMALS).astype(np.float32)
+    return np.asarray(found.transpose(0, 2, 3, 1))
 
 
-def _blurred(levels: np.ndarray, weights: np.ndarray, deviation: float) -> np.ndarray:
-    """A Gaussian blur of what has weight, (image, row, column, channel); 0 where nothing near has any."""
-    rows, columns = (_gaussian(side, deviation) for side in levels.shape[1:3])
+def _blurred(levels: np.ndarray, reached: np.ndarray, deviation: float) -> np.ndarray:
+    """The mean of what has weight around each pixel, (image, channel, row, column); 0 where nothing near has any."""
+    return np.asarray(_blur(levels, deviation) / reached)
 
-    def blur(values: np.ndarray) -> np.ndarray:
-        return np.einsum("ri,nijc,sj->nrsc", rows, values, columns, optimize=True)
 
-    return np.asarray(blur(levels * weights) / np.maximum(blur(weights), 1e-6))
+def _reached(weights: np.ndarray, deviation: float) -> np.ndarray:
+    """How much weight is around each pixel: what a blur of weighted levels is divided by."""
+    return np.maximum(_blur(weights, deviation), 1e-6)
+
+
+def _blur(levels: np.ndarray, deviation: float) -> np.ndarray:
+    """The sum around each pixel, (image, channel, row, column), with Gaussian weights: along rows, then columns."""
+    rows, columns = (_gaussian(side, deviation) for side in levels.shape[2:])
+    along = (levels.reshape(-1, levels.shape[3]) @ columns).reshape(levels.shape)
+    return np.asarray(rows @ along)
 
 
 def _gaussian(side: int, deviation: float) -> np.ndarray:

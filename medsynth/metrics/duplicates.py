@@ -42,10 +42,10 @@ def same(ours: np.ndarray, theirs: np.ndarray, *, mirror: bool = False) -> Pairs
     distance of appearances decides. A picture that was compressed, brightened, tinted or blurred is found; another
     photograph of the same eye is found where camera and light hardly moved.
     """
-    a, codes = _embedded(ours), hashes(ours)
-    parts = [_compared(a, codes, ours, theirs, False)]
+    a = Looked.at(ours)
+    parts = [_compared(a, a if theirs is ours else Looked.at(theirs), False)]
     if mirror:
-        parts.append(_compared(a, codes, ours, theirs[:, :, ::-1], True))
+        parts.append(_compared(a, Looked.at(theirs[:, :, ::-1]), True))
     fields = ("images", "distance", "exact", "mirrored")
     found = Pairs(*(np.concatenate([getattr(part, name) for part in parts]) for name in fields))
     return _chosen(found, np.argsort(found.distance, kind="stable"))
@@ -71,20 +71,34 @@ def hashes(pictures: np.ndarray) -> np.ndarray:
     return np.where(low > middle, 1, -1).astype(np.float32)
 
 
-def _compared(a: np.ndarray, codes: np.ndarray, ours: np.ndarray, theirs: np.ndarray, mirrored: bool) -> Pairs:
-    b, other_codes = _embedded(theirs), hashes(theirs)
+@dataclass(frozen=True)
+class Looked:
+    """Pictures, their appearances of length one, in the float32 that a whole cohort has room in, and their hashes."""
+
+    pictures: np.ndarray
+    appearances: np.ndarray
+    codes: np.ndarray
+
+    @classmethod
+    def at(cls, pictures: np.ndarray) -> "Looked":
+        found = appearance(pictures)
+        length = np.linalg.norm(found, axis=1, keepdims=True)
+        return cls(pictures, np.asarray(found / np.where(length > 0, length, 1)), hashes(pictures))
+
+
+def _compared(a: Looked, b: Looked, mirrored: bool) -> Pairs:
     limit = BITS * BITS - 2 * UNLIKE  # of the product
     images, distance, exact = [np.empty((0, 2), int)], [np.empty(0)], [np.empty(0, bool)]
-    for start in range(0, len(a), BLOCK):
-        candidates = np.argwhere(codes[start : start + BLOCK] @ other_codes.T >= limit) + np.array([start, 0])
+    for start in range(0, len(a.codes), BLOCK):
+        candidates = np.argwhere(a.codes[start : start + BLOCK] @ b.codes.T >= limit) + np.array([start, 0])
         for first in range(0, len(candidates), BLOCK):
             pairs = candidates[first : first + BLOCK]
             one, other = pairs.T
-            apart = np.linalg.norm(a[one] - b[other], axis=1)
+            apart = np.linalg.norm(a.appearances[one] - b.appearances[other], axis=1)
             near = apart < NEAR
             images.append(pairs[near])
             distance.append(apart[near])
-            exact.append((ours[one[near]] == theirs[other[near]]).all(axis=(1, 2, 3)))
+            exact.append((a.pictures[one[near]] == b.pictures[other[near]]).all(axis=(1, 2, 3)))
     count = sum(map(len, images))
     return Pairs(np.concatenate(images), np.concatenate(distance), np.concatenate(exact), np.full(count, mirrored))
 
@@ -92,9 +106,3 @@ def _compared(a: np.ndarray, codes: np.ndarray, ours: np.ndarray, theirs: np.nda
 def _chosen(found: Pairs, which: np.ndarray) -> Pairs:
     return Pairs(found.images[which], found.distance[which], found.exact[which], found.mirrored[which])
 
-
-def _embedded(pictures: np.ndarray) -> np.ndarray:
-    """Appearances of length one, in the float32 that a whole cohort has room in."""
-    found = appearance(pictures)
-    length = np.linalg.norm(found, axis=1, keepdims=True)
-    return np.asarray(found / np.where(length > 0, length, 1))

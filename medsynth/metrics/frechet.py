@@ -19,14 +19,15 @@ def frechet(ours: np.ndarray, theirs: np.ndarray) -> float:
     if min(len(ours), len(theirs)) < 2:
         raise ValueError(f"sets of {len(ours)} and {len(theirs)} images, but a spread within each needs two")
     (m, x), (n, y) = _spread(ours), _spread(theirs)
+    if min(len(x), len(y)) > x.shape[1]:  # with R of X = QR in the place of X, the product is a small matrix
+        x, y = (np.linalg.qr(of, mode="r") for of in (x, y))
     together = np.linalg.svd(x @ y.T, compute_uv=False).sum()
     squared = np.square(m - n).sum() + np.square(x).sum() + np.square(y).sum() - 2 * together
     return max(0.0, float(squared))  # of equal sets it may come out below zero, by rounding
 
 
 def _spread(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The mean, (feature,), and a matrix X, (row, feature), with X'X the covariance: no more rows than features."""
+    """The mean, (feature,), and a matrix X, (image, feature), with X'X the covariance."""
     exact = np.asarray(features, dtype=np.float64)
     mean = exact.mean(axis=0)
-    centred = (exact - mean) / np.sqrt(len(exact) - 1)
-    return mean, np.asarray(np.linalg.qr(centred, mode="r")) if len(centred) > centred.shape[1] else centred
+    return mean, np.asarray((exact - mean) / np.sqrt(len(exact) - 1))
