@@ -256,8 +256,17 @@ def _end(json_asked: bool, message: str, hint: str, code: int) -> NoReturn:
 
 
 def _diary(failure: Exception) -> str:
-    """Write the traceback to a file of its own: it may hold names from the data, so it is not shown."""
+    """Write the traceback to a file of its own, for those who mend the program."""
     handle, name = tempfile.mkstemp(prefix="medsynth-", suffix=".log")
     with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write("".join(traceback.format_exception(failure)))
+        file.write(_without_values(failure))
     return name
+
+
+def _without_values(failure: BaseException) -> str:
+    """A traceback without the words of its exceptions: they may be names, ids or paths from the data."""
+    first = failure.__cause__ or (None if failure.__suppress_context__ else failure.__context__)
+    before = f"{_without_values(first)}\n" if first else ""
+    known = f": {os.strerror(failure.errno)}" if isinstance(failure, OSError) and failure.errno else ""
+    lines = "".join(traceback.format_tb(failure.__traceback__))
+    return f"{before}Traceback (most recent call last):\n{lines}{type(failure).__name__}{known}\n"
