@@ -105,4 +105,3 @@ def _compared(a: Looked, b: Looked, mirrored: bool) -> Pairs:
 
 def _chosen(found: Pairs, which: np.ndarray) -> Pairs:
     return Pairs(found.images[which], found.distance[which], found.exact[which], found.mirrored[which])
-

@@ -20,7 +20,7 @@ def frechet(ours: np.ndarray, theirs: np.ndarray) -> float:
         raise ValueError(f"sets of {len(ours)} and {len(theirs)} images, but a spread within each needs two")
     (m, x), (n, y) = _spread(ours), _spread(theirs)
     if min(len(x), len(y)) > x.shape[1]:  # with R of X = QR in the place of X, the product is a small matrix
-        x, y = (np.linalg.qr(of, mode="r") for of in (x, y))
+        x, y = _root(x), _root(y)
     together = np.linalg.svd(x @ y.T, compute_uv=False).sum()
     squared = np.square(m - n).sum() + np.square(x).sum() + np.square(y).sum() - 2 * together
     return max(0.0, float(squared))  # of equal sets it may come out below zero, by rounding
@@ -31,3 +31,8 @@ def _spread(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     exact = np.asarray(features, dtype=np.float64)
     mean = exact.mean(axis=0)
     return mean, np.asarray((exact - mean) / np.sqrt(len(exact) - 1))
+
+
+def _root(x: np.ndarray) -> np.ndarray:
+    """R of X = QR: R'R is X'X."""
+    return np.asarray(np.linalg.qr(x, mode="r"))
