@@ -43,10 +43,13 @@ STAGES = (
         "audit", "audit", needs=("ingest", "expand", "features", "generator", "codec"),
         prepares=("classify", "features"), on_request=True, across_folds=True,
     ),
+    Stage("segment", "segment", needs=("ingest",), parallel=True, on_request=True),
     Stage("compare", "compare", needs=("ingest",), per_fold=False, gathers=("classify",), across_folds=True),
     Stage(
         "report", "report", needs=("ingest",), prepares=("compare",), per_fold=False, across_folds=True,
-        gathers=("codec", "encode", "generator", "expand", "classify", "features", "evaluate", "audit", "compare"),
+        gathers=(
+            "codec", "encode", "generator", "expand", "classify", "features", "evaluate", "audit", "segment", "compare",
+        ),
     ),
 )  # fmt: skip
 REAL, THROUGH = "real", "through-"  # kinds of features: of real images, of real images that went through a codec

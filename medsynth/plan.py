@@ -41,6 +41,8 @@ def kinds_of(run: RunDirectory, recipe: Recipe, stage: Stage, fold: int | None) 
         return [recipe.codec.kind]
     if stage.name in ("generator", "expand"):
         return [recipe.generator.kind]
+    if stage.name == "segment":
+        return [recipe.segment.kind]
     if fold is None:
         return [None]
     if stage.name == "classify":
@@ -133,7 +135,7 @@ def needs_of(run: RunDirectory, recipe: Recipe, stage: Stage, fold: int | None, 
 
 def _kinds_needed(recipe: Recipe, stage: str, kind: str | None) -> dict[str, list[str]]:
     """Stage -> the kinds of it that one artifact is made from."""
-    if kind is None:
+    if kind is None or stage == "segment":
         return {}
     if stage == "classify":
         arm = arms.named(kind, recipe.generator.kind)
@@ -265,4 +267,6 @@ def command_for(artifact: Artifact, source: str = "") -> str:
         words += ["--model", artifact.kind]
     if artifact.kind and stage.name == "classify":
         words += ["--arms", artifact.kind]
+    if artifact.kind and stage.name == "segment":
+        words += ["--variant", artifact.kind]
     return " ".join([*words, *(["--fold", str(artifact.fold)] if artifact.fold is not None else [])])

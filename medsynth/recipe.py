@@ -22,7 +22,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from medsynth import kinds, presets
+from medsynth import kinds, presets, variants
 from medsynth.errors import BadUsage, nearest
 from medsynth.sections import Audit, Classify, Compare, Encode, Evaluate, Expand, Features, Ingest
 from medsynth.settings import COSMETIC
@@ -32,9 +32,10 @@ SECTIONS: dict[str, Any] = {
     "evaluate": Evaluate, "audit": Audit, "compare": Compare,
 }  # fmt: skip
 TOP = ("preset", "seed")
-FAMILY_OF = {"codec": "codecs", "generator": "generators"}  # sections whose keys depend on their kind
+# Sections whose keys depend on their kind.
+FAMILY_OF = {"codec": "codecs", "generator": "generators", "segment": "segmenters"}
 EXAMPLE = "--set expand.factor=2"
-DEFAULT_KIND = {"codec": "kl", "generator": "geca"}
+DEFAULT_KIND = {"codec": "kl", "generator": "geca", "segment": "multi"}
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,14 @@ class Recipe:
     evaluate: Evaluate = field(default_factory=Evaluate)
     audit: Audit = field(default_factory=Audit)
     compare: Compare = field(default_factory=Compare)
+    segment: Chosen = field(default_factory=lambda: Chosen("multi", {}))
 
     def settings(self, stage: str, kind: str | None = None) -> Any:
         """The settings of one stage (for a stage with kinds: of one kind); None for a stage that has none."""
         if stage in FAMILY_OF:
             chosen: Chosen = getattr(self, stage)
             kind = kind or chosen.kind
-            return chosen.settings.get(kind) or presets.filled(kinds.config(FAMILY_OF[stage], kind), self.preset, {})
+            return chosen.settings.get(kind) or _of_kind(stage, stage, kind, {}, self.preset)
         return getattr(self, stage, None)
 
     def asked(self, stage: str, kind: str | None = None) -> dict[str, Any]:
@@ -197,14 +199,25 @@ def _chosen(section: str, table: dict[str, Any], preset: str) -> Chosen:
     tables = {key: value for key, value in table.items() if isinstance(value, dict)}
     own = {key: value for key, value in table.items() if key not in tables}
     kind = own.pop("kind", None) or DEFAULT_KIND[section]
-    known = kinds.config(family, kind)  # says so when there is no such kind
-    settings = {kind: _section(section, known, presets.laid_over(tables.pop(kind, {}), own) | {"kind": kind}, preset)}
+    variants.config(family, kind)  # says so when there is no such kind
+    settings = {kind: _of_kind(section, section, kind, presets.laid_over(tables.pop(kind, {}), own), preset)}
     for other, value in tables.items():
-        settings[other] = _section(f"{section}.{other}", kinds.config(family, other), value, preset)
+        settings[other] = _of_kind(section, f"{section}.{other}", other, value, preset)
     for codec in (getattr(of, "codec", None) for of in settings.values()):
         if codec is not None:
             kinds.config("codecs", codec)  # says so when there is no such kind
     return Chosen(kind, settings)
+
+
+def _of_kind(section: str, where: str, kind: str, table: dict[str, Any], preset: str) -> Any:
+    """The settings of one kind; what its name says need not be said, and is not contradicted."""
+    meant = variants.named(FAMILY_OF[section], kind)
+    for key, value in meant.fixed.items():
+        if key != "kind" and table.get(key, value) != value:
+            other = f"[{section}.{table[key]}]"
+            raise BadUsage(f"[{where}] {key} = {table[key]!r}, but by its name it is {value}", hint=other)
+    known = kinds.config(FAMILY_OF[section], meant.kind)
+    return _section(where, known, table | meant.fixed, meant.preset or preset)
 
 
 def _section(name: str, model: Any, table: dict[str, Any], preset: str) -> Any:

@@ -67,7 +67,21 @@ class Fitting(BaseModel):
 
 
 class Segmenting(Fitting):
-    """How a segmenter learns. Every one of them has these settings beside its own."""
+    """How a segmenter learns and is judged. Every one of them has these settings beside its own."""
+
+    PARITY: ClassVar[dict[str, Any]] = {"augment": False}
+
+    augment: bool = True
+    """Turn, shift and scale image and mask together, and mirror them where a mirror image is as plausible."""
+    combine: Literal["mean", "majority", "staple"] = "mean"
+    """How the runs of an ensemble become one mask: by their mean, by the majority, or by STAPLE, which trusts runs the
+    more, the better they agree with what all of them say. The scores of the others are given as well."""
+    selection_images: Positive = 200
+    """Images of selection patients, at most, on which the threshold between lesion and skin is chosen."""
+    tested_images: Annotated[int, Field(ge=0)] = 0
+    """Test images, evenly spaced; 0: all of them."""
+    failure: Share = 0.8
+    """A mask with a lower Dice than this has failed: what the quality score is to find."""
 
     steps: Positive = 1000
     batch_size: Positive = 8

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 from shell import ROOT
 
-from medsynth import kinds, presets
+from medsynth import kinds, presets, variants
 from medsynth import recipe as recipes
 from medsynth.errors import BadUsage
 from medsynth.recipe import FAMILY_OF, SECTIONS
@@ -21,9 +21,9 @@ from medsynth.settings import COSMETIC
 
 WRITABLE = st.text(st.characters(exclude_categories=["Cs"]))  # lone surrogates are no text
 MODELS: dict[str, type[BaseModel]] = SECTIONS | {
-    f"{section}.{kind}": kinds.config(family, kind)
+    f"{section}.{kind}": variants.config(family, kind)
     for section, family in FAMILY_OF.items()
-    for kind in kinds.names(family)
+    for kind in variants.names(family)
 }
 SHIPPED = sorted((ROOT / "recipes").glob("*.toml"))
 

@@ -7,11 +7,11 @@ from medsynth.cli.app import app
 
 # Each brings its commands, and --help lists them in this order.
 # isort: off
-from medsynth.cli import data, models, evidence, whole, machine
+from medsynth.cli import data, models, evidence, masks, whole, machine
 
 # isort: on
 
-__all__ = ["app", "data", "evidence", "machine", "models", "run", "whole"]
+__all__ = ["app", "data", "evidence", "machine", "masks", "models", "run", "whole"]
 
 
 def run() -> None:

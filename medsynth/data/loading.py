@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from medsynth.artifacts.cohort import Sample
 from medsynth.data import images, png
-from medsynth.shapes import Images, Labels
+from medsynth.shapes import Images, Labels, Masks
 
 IN_MEMORY_BYTES = 4 << 30  # cohorts whose decoded pixels are larger are decoded anew for every batch
 
@@ -34,6 +35,17 @@ class ImageSet:
     def _decode(self, rows: Sequence[int]) -> np.ndarray:
         with ThreadPoolExecutor(4) as pool:
             return np.stack(list(pool.map(png.read, (self.paths[row] for row in rows))))
+
+
+class MaskSet:
+    """The masks of some samples that all have one, in their order."""
+
+    def __init__(self, samples: Sequence[Sample]) -> None:
+        self._pictures = ImageSet([replace(s, image=s.mask) for s in samples if s.mask])
+
+    def tensor(self, rows: Sequence[int] | Tensor) -> Masks:
+        """The masks of these rows, on the CPU: 1 in the lesion, 0 elsewhere."""
+        return (self._pictures.tensor(rows) > 0).float()
 
 
 def labels_of(samples: Sequence[Sample]) -> Labels:

@@ -35,11 +35,12 @@ def build(config: Any, *, channels: int) -> Any:
     return kinds.model("segmenters", config.kind)(config, channels=channels)
 
 
-def save(folder: Path, segmenter: Any, config: Any, *, channels: int) -> None:
-    """Write what is needed to build the segmenter again without any flag."""
+def save(folder: Path, segmenter: Any, config: Any, *, channels: int, facts: dict[str, Any] | None = None) -> None:
+    """Write what is needed to build the segmenter again without any flag, and more facts about it."""
     from medsynth.artifacts import weights
 
-    weights.save_module(folder, segmenter, {"config": config.model_dump(mode="json"), "channels": channels})
+    known = {"config": config.model_dump(mode="json"), "channels": channels}
+    weights.save_module(folder, segmenter, (facts or {}) | known)
 
 
 def load(folder: Path, device: str = "cpu") -> Any:
