@@ -8,6 +8,7 @@ import csv
 import io
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ import numpy as np
 from medsynth import __version__
 from medsynth.artifacts import cohort, files
 from medsynth.artifacts.cohort import Sample
+from medsynth.data import secondary_capture
 from medsynth.data.png import read
 from medsynth.data.safe_text import cell
+from medsynth.data.secondary_capture import Origin
 from medsynth.errors import BadUsage, MissingStep, Refused
 from medsynth.rundir import EXPORTS, RunDirectory
 
-FORMATS = ("folder", "npz")
+FORMATS = ("folder", "npz", "dicom")
 METADATA, ABOUT = "metadata.csv", "about.json"
 
 
@@ -59,8 +62,11 @@ def run(run: RunDirectory, asked: Asked) -> dict[str, Any]:
     scratch = asked.folder.with_name(f".{asked.folder.name}.part")
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
-    names = [f"synthetic-{number:06d}" for number in range(len(made.samples))]
-    (_folder if asked.form == "folder" else _npz)(scratch, made.facts.labels, made.samples, names)
+    if asked.form == "npz":
+        _npz(scratch, made.samples)
+    else:
+        origins = [Origin(expansion.made, number, asked.model) for number in range(len(made.samples))]
+        _folder(scratch, made.facts.labels, made.samples, origins if asked.form == "dicom" else None)
     facts = {
         "images": len(made.samples), "labels": list(made.facts.labels), "synthetic": True, "generator": asked.model,
         "medsynth": __version__, "made": expansion.made, "audit_passed": passed, "audit": why,
@@ -97,19 +103,26 @@ def _audited(run: RunDirectory, asked: Asked) -> tuple[bool, str]:
     return summary["passed"] is True, " ".join(summary["reasons"])
 
 
-def _folder(out: Path, labels: tuple[str, ...], samples: tuple[Sample, ...], names: list[str]) -> None:
-    """images/ and metadata.csv with file_name and a column a label. Nothing names a real sample or patient."""
+def _folder(out: Path, labels: tuple[str, ...], samples: tuple[Sample, ...], origins: Sequence[Origin] | None) -> None:
+    """images/, PNG or with `origins` DICOM, and metadata.csv with file_name and a column a label.
+
+    Nothing names a real sample or patient.
+    """
     (out / "images").mkdir()
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["file_name", *map(cell, labels)])
-    for sample, name in zip(samples, names, strict=True):
-        shutil.copyfile(sample.image, out / "images" / f"{name}.png")
-        writer.writerow([f"images/{name}.png", *sample.labels])
+    for number, sample in enumerate(samples):
+        name = f"images/synthetic-{number:06d}.{'dcm' if origins else 'png'}"
+        if origins:
+            (out / name).write_bytes(secondary_capture.encode(read(sample.image), origins[number]))
+        else:
+            shutil.copyfile(sample.image, out / name)
+        writer.writerow([name, *sample.labels])
     files.write_text(out / METADATA, text.getvalue())
 
 
-def _npz(out: Path, _labels: tuple[str, ...], samples: tuple[Sample, ...], _names: list[str]) -> None:
+def _npz(out: Path, samples: tuple[Sample, ...]) -> None:
     """synthetic.npz as MedMNIST has it: train_images, uint8, and train_labels; there is nothing to test on in it."""
     pixels, truth = np.stack([read(s.image) for s in samples]), np.array([s.labels for s in samples], np.uint8)
     grey = pixels[..., 0] if pixels.shape[-1] == 1 else pixels

@@ -95,7 +95,7 @@ def export(
     common: Common,
     directory: Annotated[Path, typer.Argument(help="The folder to make.")],
     model: Annotated[str | None, typer.Option(help=f"Whose images; left out: the recipe's. {GENERATORS}.")] = None,
-    form: Annotated[str, typer.Option("--format", help="folder (images and metadata.csv) or npz.")] = "folder",
+    form: Annotated[str, typer.Option("--format", help="folder (images, metadata.csv), dicom or npz.")] = "folder",
     acknowledge_risk: Annotated[
         str | None, typer.Option(metavar="REASON", help="Export a set that has not passed its audit, and say why.")
     ] = None,
