@@ -3,9 +3,9 @@
 Nothing is launched here: rank and world size are read from the environment that torchrun sets.
 """
 
-import atexit
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -96,8 +96,26 @@ def joined(device: str) -> Iterator[World]:
     backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
     # Ranks other than the first wait while it does what is not shared, which may take hours.
     distributed.init_process_group(backend, timeout=timedelta(days=7))
-    atexit.register(distributed.destroy_process_group)
     yield here
+
+
+def leave(code: int) -> None:
+    """End this process with `code` if it has joined others; return if it has not.
+
+    The interpreter is not taken down piece by piece: threads of the process group and of sharded weights let go of
+    Python objects when they like, and one that does so while the interpreter goes away aborts a process whose work is
+    done (torch 2.14: one in three with FSDP2 on gloo). Nothing is lost: what has to be kept was written and synced.
+    """
+    if world().size == 1:
+        return
+    from torch import distributed
+
+    if not distributed.is_initialized():
+        return
+    distributed.destroy_process_group()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _control() -> Any:
