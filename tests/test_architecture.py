@@ -28,7 +28,7 @@ FLOORS = (
     {"console", "pipeline"},
     {"plan"},
     {"stages"},
-    {"evidence", "extractors", "job", "masking", "material", "membership", "watch"},
+    {"evidence", "extractors", "job", "judged", "masking", "material", "membership", "watch"},
     {"recipe", "data", "training", "metrics", "report", "classifier"},
     {"learner", "order", "sections"},
     {"generators", "segmenters"},

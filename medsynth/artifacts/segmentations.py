@@ -1,8 +1,8 @@
 """What a segmenter found in each tested image.
 
-masks/       a PNG a sample: 255 in the lesion, 0 elsewhere
-gallery/     some samples: image, true mask, mask and where runs differ, side by side; SAMPLE.png
-masks.csv    sample,patient,eye,fold, then a row of numbers of each image
+masks/         a PNG a sample: 255 in what was looked for, 0 elsewhere
+deviations/    how far the runs are apart: their standard deviation, 0.5 as 255
+masks.csv      sample,patient,eye,fold and the numbers of each image
 """
 
 import csv
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from medsynth.artifacts import files
 
-MASKS, GALLERY, TABLE = "masks", "gallery", "masks.csv"
+MASKS, DEVIATIONS, TABLE = "masks", "deviations", "masks.csv"
 
 
 @dataclass(frozen=True)
