@@ -26,7 +26,7 @@ CGROUP = Path("/sys/fs/cgroup")
 def examine(place: Path, named: Mapping[str, Path]) -> dict[str, Any]:
     """All facts, and under "problems" sentences that somebody has to read; `place` is where a run would be.
 
-    `named` are the files of weights that --weights names.
+    `named` are the files of weights that --weights or a recipe names.
     """
     problems: list[str] = []
     return {
@@ -35,7 +35,8 @@ def examine(place: Path, named: Mapping[str, Path]) -> dict[str, Any]:
         "threads": threads(),
         "memory": memory(problems.append),
         "disk": disk(place, problems.append),
-        "weights": weights([*published.BY_KEY], named),
+        "weights": weights([*dict.fromkeys([*published.BY_KEY, *named])], named),
+        "weights_places": [str(folder) for folder in store.places()],
         "problems": problems,
     }
 

@@ -3,11 +3,12 @@
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from medsynth import arms, locks
 from medsynth import recipe as recipes
 from medsynth.artifacts import cohort, files
-from medsynth.byhand import store
+from medsynth.byhand import published, store
 from medsynth.chain import BY_NAME, LOSSLESS, REAL, STAGES, THROUGH, Stage
 from medsynth.data import sources
 from medsynth.errors import MissingStep, Refused
@@ -200,13 +201,20 @@ def asked_id(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> str:
     if stage.name == "classify":
         for name in OF_NO_ARM:
             asked.pop(name)
-    if asked.get("weights"):
+    if key := _by_hand(stage.name, asked):
+        asked["weights"] = store.look(key, asked["weights"]).digest  # of the file that is named, or found where it may be
+    elif asked.get("weights"):
         asked["weights"] = files.fingerprint(Path(asked["weights"]))  # other bytes at the same place are other weights
-    elif stage.name == "features" and asked["extractor"] != OWN:
-        asked["weights"] = store.look(asked["extractor"]).digest  # of the file that is found in one of the usual places
     if stage.name == "ingest":
         asked["source"] = sources.fingerprint(Path(asked["source"])) if asked["source"] else ""
     return fingerprint(stage.name, artifact.fold, artifact.kind, recipe.seed, asked, inputs)
+
+
+def _by_hand(stage: str, asked: dict[str, Any]) -> str | None:
+    """The key of the file of weights by which a stage judges images; None where it needs none."""
+    if stage == "features":
+        return None if asked["extractor"] == OWN else str(asked["extractor"])
+    return published.OF_LPIPS.get(asked["perceptual"]) if stage == "evaluate" else None
 
 
 def _looked_at(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> list[Artifact]:

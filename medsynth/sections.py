@@ -261,6 +261,10 @@ class Evaluate(BaseModel):
     perceptual: Literal["auto", "alex", "vgg", "features"] = "auto"
     """Distance of a pair: LPIPS by alex or vgg from a local file, or distance of features; auto: alex where its file
     is, features otherwise."""
+    weights: str | None = None
+    """The local file of LPIPS' trunk; left out: MEDSYNTH_WEIGHTS and the usual places are looked into."""
+    unverified: bool = False
+    """Take a trunk whose hash is not the published one; the name of the distance then says so."""
     reference_draws: Annotated[int, Field(ge=0)] = 20
     """Draws of held-out patients for the band in which a perfect generator's generalisation gap lies."""
 

@@ -6,6 +6,7 @@ from medsynth.errors import BadUsage, nearest
 
 OWN_FEATURES = "resnet34, the fold's own classifier of real images: --set features.extractor=resnet34"
 OWN_DISTANCE = "a distance of the fold's own features, which is not called LPIPS: --set evaluate.perceptual=features"
+OF_LPIPS = {"auto": "alexnet", "alex": "alexnet", "vgg": "vgg16"}  # what evaluate.perceptual says -> key of its file
 TIMM = "timm/"  # before the name of any model of timm
 
 

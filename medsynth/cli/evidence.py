@@ -1,5 +1,6 @@
 """Are the images good, are they new, and do they help?"""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -8,15 +9,39 @@ import typer
 from medsynth import command, console, plan
 from medsynth import recipe as recipes
 from medsynth.arms import repeated
+from medsynth.byhand import published, store
 from medsynth.cli.app import absolute, app, names
 from medsynth.command import Common, bring_up_to_date, changed
+from medsynth.errors import BadUsage
+from medsynth.extractors import OWN
 from medsynth.options import GENERATORS, with_common
+from medsynth.recipe import Recipe
+from medsynth.rundir import RunDirectory
 
 Model = Annotated[list[str], typer.Option(help=f"Whose images; may be repeated; left out: all. {GENERATORS}.")]
 Extractor = Annotated[str | None, typer.Option(help="What sees the images: resnet34 is the fold's own classifier.")]
-Weights = Annotated[Path | None, typer.Option(help="The extractor's weights, a local file.")]
+Weights = Annotated[
+    list[str],
+    typer.Option(metavar="KEY=PATH", help="A local file of weights, of the extractor or of LPIPS; may be repeated."),
+]
 
 PANEL = "Judge"
+
+
+def judged_by(common: Common, run: RunDirectory, extractor: str | None, weights: list[str]) -> Recipe:
+    """The run's recipe with an extractor and files of weights in it. Raises BadUsage for a file that nothing reads."""
+    flags = {"features.extractor": extractor}
+    recipe = changed(common, run, flags)
+    reads = {recipe.features.extractor: "features.weights"} if recipe.features.extractor != OWN else {}
+    if recipe.evaluate.perceptual in published.OF_LPIPS:
+        reads[published.OF_LPIPS[recipe.evaluate.perceptual]] = "evaluate.weights"
+    for key, path in store.named_on_the_line(weights).items():
+        if key not in reads:
+            nets = [net for net, file in published.OF_LPIPS.items() if file == key]
+            another = f"--set evaluate.perceptual={nets[-1]}" if nets else f"--extractor {key}"
+            raise BadUsage(f"--weights {key}={path}, but nothing that is asked for reads {key}", hint=another)
+        flags[reads[key]] = absolute(path)
+    return changed(common, run, flags)
 
 
 @app.command(rich_help_panel=PANEL)
@@ -24,12 +49,11 @@ PANEL = "Judge"
 def features(
     common: Common,
     extractor: Extractor = None,
-    weights: Weights = None,
+    weights: Weights = [],  # noqa: B006
 ) -> None:
     """See real and synthetic images as a network sees them; once for all that is measured on them."""
     run = common.directory()
-    recipe = changed(common, run, {"features.extractor": extractor, "features.weights": absolute(weights)})
-    bring_up_to_date(common, run, recipe, "features", next_command="evaluate")
+    bring_up_to_date(common, run, judged_by(common, run, extractor, weights), "features", next_command="evaluate")
 
 
 @app.command(rich_help_panel=PANEL)
@@ -38,11 +62,11 @@ def evaluate(
     common: Common,
     model: Model = [],  # noqa: B006
     extractor: Extractor = None,
-    weights: Weights = None,
+    weights: Weights = [],  # noqa: B006
 ) -> None:
     """Measure how well synthetic images resemble those of new patients, and how different they are from each other."""
     run = common.directory()
-    recipe = changed(common, run, {"features.extractor": extractor, "features.weights": absolute(weights)})
+    recipe = judged_by(common, run, extractor, weights)
     bring_up_to_date(common, run, recipe, "evaluate", kinds=model, next_command="audit")
 
 
@@ -51,13 +75,16 @@ def evaluate(
 def audit(
     common: Common,
     model: Model = [],  # noqa: B006
+    extractor: Extractor = None,
+    weights: Weights = [],  # noqa: B006
     threshold: Annotated[
         float | None, typer.Option(help="Share of synthetic images that may be closer than new patients' images are.")
     ] = None,
 ) -> None:
     """Look for training images and training patients among the synthetic images."""
     run = common.directory()
-    recipe = changed(common, run, {"audit.threshold": threshold})
+    typed = [] if threshold is None else [f"audit.threshold={threshold}"]
+    recipe = judged_by(replace(common, changes=(*typed, *common.changes)), run, extractor, weights)
     bring_up_to_date(common, run, recipe, "audit", kinds=model, next_command="report")
 
 

@@ -6,9 +6,11 @@ from typing import Annotated, Any
 import typer
 
 from medsynth import command, console
+from medsynth import recipe as recipes
 from medsynth.byhand import published, store
 from medsynth.cli.app import app
 from medsynth.errors import MissingWeights
+from medsynth.extractors import OWN
 from medsynth.rundir import RunDirectory
 
 PANEL = "This machine"
@@ -33,13 +35,14 @@ def doctor(
     from medsynth import doctor as examination
 
     place = RunDirectory.named(run)
-    found = examination.examine(place.root if place else Path.cwd(), store.named_on_the_line(named))
+    found = examination.examine(place.root if place else Path.cwd(), _named(run, named))
     if json:
         command.print_json(found)
         return
     parts = ("device", "threads", "memory", "disk", "versions")
     console.table(("", ""), [(name.replace("_", " "), _said(v)) for part in parts for name, v in found[part].items()])
     _show(found["weights"])
+    console.say(_looked_into())
     for sentence in found["problems"]:
         console.note(sentence)
     if not found["problems"]:
@@ -59,13 +62,14 @@ def list_weights(json: Json = False) -> None:
         shown += [(asked.key, "for", asked.used_for), ("", "file", _file(asked.file, asked.megabytes, asked.digest))]
         shown += [("", "from", asked.publisher), ("", "licence", asked.licence), ("", "to", store.destination(asked))]
     console.table(("weights", "", ""), shown)
-    console.say(f"looked for in {', then '.join(places)}; another file by --weights, or in the recipe")
+    console.say(_looked_into())
 
 
 @weights.command()
 def check(
     keys: Keys = [],  # noqa: B006
     named: Named = [],  # noqa: B006
+    run: Annotated[Path | None, typer.Option("--run", "-r", help="Whose recipe may name files.")] = None,
     json: Json = False,
 ) -> None:
     """Check files by their hash: which file, from where, to which place, with which hash. No key: all of them.
@@ -74,9 +78,9 @@ def check(
     """
     from medsynth import doctor as examination
 
-    given = store.named_on_the_line(named)
-    asked = [*dict.fromkeys([*keys, *given])]
-    rows = examination.weights(asked or [*published.BY_KEY], given)
+    given, typed = _named(run, named), store.named_on_the_line(named)
+    asked = [*dict.fromkeys([*keys, *typed])]
+    rows = examination.weights(asked or [*dict.fromkeys([*published.BY_KEY, *given])], given)
     bad = next((row for row in rows if row["state"] == "wrong" or (asked and row["state"] != "ready")), None)
     if json:
         command.print_json({"weights": rows})
@@ -128,6 +132,24 @@ def fetch(
             console.outcome(asked.key, "fetched", {"file": str(out)})
     if json:
         command.print_json({"weights": done})
+
+
+def _named(run: Path | None, words: list[str]) -> dict[str, Path]:
+    """The files that are named: by a run's recipe, and before these by --weights."""
+    place = RunDirectory.named(run) or RunDirectory(Path.cwd())
+    typed = store.named_on_the_line(words)
+    if not place.exists():
+        return typed
+    recipe = recipes.parse(place.recipe_text())
+    extractor, trunk = recipe.features.extractor, published.OF_LPIPS.get(recipe.evaluate.perceptual)
+    in_recipe = {} if extractor == OWN else {extractor: recipe.features.weights}
+    in_recipe |= {trunk: recipe.evaluate.weights} if trunk else {}
+    return {key: Path(file) for key, file in in_recipe.items() if file} | typed
+
+
+def _looked_into() -> str:
+    places = ", then ".join(map(str, store.places()))
+    return f"weights are looked for in {places} (MEDSYNTH_WEIGHTS comes first); another file by --weights, or in the recipe"
 
 
 def _show(rows: list[dict[str, Any]]) -> None:

@@ -92,12 +92,13 @@ def load_distance(
 
     alex and vgg are LPIPS, features is a distance in the fold's own classifier, which goes by another name; auto is
     alex where its file is ready, else features with a remark. `weights` is the file of the trunk, where it is not in
-    one of the usual places. Raises what `load` raises; of alex and vgg MissingWeights.
+    one of the usual places: who names one means no other. Raises what `load` raises; of alex and vgg MissingWeights.
     """
     from medsynth.extractors import pairs, resnet34
 
     if net == "features":
         return pairs.of_features(resnet34.load(classifier, fold))
+    net = "alex" if net == "auto" and weights else net
     if net != "auto":
         return pairs.lpips(net, pairs.file_of(net, weights, unverified=unverified), size)
     seen = store.look(pairs.key_of("alex"), weights, unverified=unverified)
