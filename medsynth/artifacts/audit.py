@@ -70,6 +70,7 @@ def save(folder: Path, found: Evidence) -> None:
 
 
 def load(folder: Path) -> Evidence:
+    """Raises BadData for damaged files."""
     return Evidence(_read(folder / PAIRS, Pair), _read(folder / COPIED, Copied), _read(folder / DUPLICATES, Duplicate))
 
 
@@ -82,10 +83,10 @@ def _write(path: Path, row_type: type[Row], rows: Sequence[Row]) -> None:
 
 
 def _read(path: Path, row_type: type[Row]) -> tuple[Row, ...]:
-    with path.open(newline="", encoding="utf-8") as file:
+    with files.whole(path), path.open(newline="", encoding="utf-8") as file:
         return tuple(
             row_type(**{field.name: _value(row[field.name], field.type) for field in fields(row_type)})
-            for row in csv.DictReader(file)
+            for row in csv.DictReader(file, strict=True)
         )
 
 

@@ -107,15 +107,17 @@ def save(folder: Path, found: Comparisons) -> None:
 
 
 def load(folder: Path) -> Comparisons:
-    known = files.read_json(folder / COMPARISONS)
-    return Comparisons(
-        **known
-        | {
-            "labels": tuple(known["labels"]),
-            "arms": tuple(_arm(arm) for arm in known["arms"]),
-            "comparisons": tuple(_comparison(of) for of in known["comparisons"]),
-        }
-    )
+    """Raises BadData for a damaged file."""
+    with files.whole(folder / COMPARISONS):
+        known = files.read_json(folder / COMPARISONS)
+        return Comparisons(
+            **known
+            | {
+                "labels": tuple(known["labels"]),
+                "arms": tuple(_arm(arm) for arm in known["arms"]),
+                "comparisons": tuple(_comparison(of) for of in known["comparisons"]),
+            }
+        )
 
 
 def _arm(known: dict[str, Any]) -> ArmFound:

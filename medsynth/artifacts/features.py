@@ -11,12 +11,11 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from medsynth.artifacts import files
+from medsynth.artifacts import arrays, files
 
 SIDE = 32
 FEATURES, MIRRORED, PIXELS, INDEX, FACTS = "features.npy", "mirrored.npy", "pixels.npy", "index.csv", "facts.json"
@@ -43,10 +42,10 @@ class Features:
 
 
 def save(folder: Path, found: Features) -> None:
-    arrays = {FEATURES: found.values, PIXELS: found.pixels}
-    arrays |= {} if found.mirrored is None else {MIRRORED: found.mirrored}
-    for name, array in arrays.items():
-        files.write(folder / name, partial(np.save, arr=array, allow_pickle=False))
+    parts = {FEATURES: found.values, PIXELS: found.pixels}
+    parts |= {} if found.mirrored is None else {MIRRORED: found.mirrored}
+    for name, array in parts.items():
+        arrays.save(folder / name, array)
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([["sample"], *([name] for name in found.samples)])
     files.write_text(folder / INDEX, text.getvalue())
@@ -54,16 +53,15 @@ def save(folder: Path, found: Features) -> None:
 
 
 def load(folder: Path) -> Features:
-    with (folder / INDEX).open(newline="", encoding="utf-8") as file:
-        samples = tuple(row["sample"] for row in csv.DictReader(file))
-
-    def array(name: str) -> np.ndarray:
-        return np.load(folder / name, allow_pickle=False)
-
-    return Features(
-        samples=samples,
-        values=array(FEATURES),
-        mirrored=array(MIRRORED) if (folder / MIRRORED).is_file() else None,
-        pixels=array(PIXELS),
-        extractor=files.read_json(folder / FACTS)["extractor"],
-    )
+    """Raises BadData for files that are damaged or do not fit each other."""
+    with files.whole(folder / INDEX), (folder / INDEX).open(newline="", encoding="utf-8") as file:
+        samples = tuple(row["sample"] for row in csv.DictReader(file, strict=True))
+    with files.whole(folder / FACTS):
+        extractor = str(files.read_json(folder / FACTS)["extractor"])
+    values, pixels = arrays.load(folder / FEATURES), arrays.load(folder / PIXELS)
+    mirrored = arrays.load(folder / MIRRORED) if (folder / MIRRORED).is_file() else None
+    with files.whole(folder):
+        same = mirrored is None or mirrored.shape == values.shape
+        if not len(samples) == len(values) == len(pixels) or (values.ndim, pixels.ndim) != (2, 4) or not same:
+            raise ValueError(f"{len(samples)} samples, {values.shape} features and {pixels.shape} pixels")
+    return Features(samples, values, mirrored, pixels, extractor)

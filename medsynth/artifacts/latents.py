@@ -12,12 +12,11 @@ index.csv              the sample of each row
 import csv
 import io
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from medsynth.artifacts import files
+from medsynth.artifacts import arrays, files
 
 LATENTS, PARAMETERS, INDEX = "latents.npy", "parameters.npy", "index.csv"
 MOVED, MOVED_PARAMETERS = "moved.npy", "moved_parameters.npy"
@@ -55,24 +54,27 @@ class Encoded:
 
 def save(folder: Path, plain: Copies, moved: Copies | None, samples: list[str]) -> None:
     """`moved` has a row for each of the first samples."""
-    arrays = {LATENTS: plain.posteriors, PARAMETERS: plain.parameters}
-    arrays |= {MOVED: moved.posteriors, MOVED_PARAMETERS: moved.parameters} if moved else {}
-    for name, array in arrays.items():
-        files.write(folder / name, partial(np.save, arr=array, allow_pickle=False))
+    parts = {LATENTS: plain.posteriors, PARAMETERS: plain.parameters}
+    parts |= {MOVED: moved.posteriors, MOVED_PARAMETERS: moved.parameters} if moved else {}
+    for name, array in parts.items():
+        arrays.save(folder / name, array)
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([["sample"], *([name] for name in samples)])
     files.write_text(folder / INDEX, text.getvalue())
 
 
 def load(folder: Path) -> Encoded:
-    with (folder / INDEX).open(newline="", encoding="utf-8") as file:
-        samples = [row["sample"] for row in csv.DictReader(file)]
+    """Raises BadData for files that are damaged or do not fit each other."""
+    with files.whole(folder / INDEX), (folder / INDEX).open(newline="", encoding="utf-8") as file:
+        samples = [row["sample"] for row in csv.DictReader(file, strict=True)]
 
     def copies(posteriors: str, parameters: str) -> Copies:
-        return Copies(
-            np.load(folder / posteriors, mmap_mode="r", allow_pickle=False),
-            np.load(folder / parameters, allow_pickle=False),
-        )
+        found = Copies(arrays.load(folder / posteriors, mapped=True), arrays.load(folder / parameters))
+        with files.whole(folder / posteriors):
+            shape, moved = found.posteriors.shape, found.parameters.shape
+            if len(shape) < 3 or len(moved) != 3 or shape[:2] != moved[:2] or shape[0] > len(samples):
+                raise ValueError(f"{len(samples)} samples, {shape} and {moved}")
+        return found
 
     moved = copies(MOVED, MOVED_PARAMETERS) if (folder / MOVED).is_file() else None
     return Encoded(copies(LATENTS, PARAMETERS), moved, {name: row for row, name in enumerate(samples)})

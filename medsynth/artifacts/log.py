@@ -15,11 +15,14 @@ def append(folder: Path, entry: dict[str, Any]) -> None:
 def load(folder: Path) -> list[dict[str, Any]]:
     """Every whole line; a line cut off by a kill is dropped."""
     entries = []
-    for line in (folder / LOG).read_text(encoding="utf-8").splitlines() if (folder / LOG).is_file() else []:
+    text = (folder / LOG).read_text(encoding="utf-8", errors="replace") if (folder / LOG).is_file() else ""
+    for line in text.splitlines():
         try:
-            entries.append(json.loads(line))
-        except json.JSONDecodeError:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
             continue
+        if isinstance(entry, dict):
+            entries.append(entry)
     return entries
 
 

@@ -15,6 +15,7 @@ from medsynth.artifacts import files
 from medsynth.artifacts.cohort import Cohort
 
 PREDICTIONS, SELECTION = "predictions.csv", "selection.csv"
+FIXED = ["sample", "patient", "eye", "fold"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def save(folder: Path, cohort: Cohort, fold: int, probability: np.ndarray, name:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     columns = [column for name in cohort.facts.labels for column in (f"true.{name}", f"probability.{name}")]
-    writer.writerow(["sample", "patient", "eye", "fold", *columns])
+    writer.writerow([*FIXED, *columns])
     for s, row in zip(cohort.samples, probability, strict=True):
         pairs = [cell for true, p in zip(s.labels, row, strict=True) for cell in (true, f"{p:.9g}")]
         writer.writerow([s.sample, s.patient, s.eye, fold, *pairs])
@@ -42,14 +43,20 @@ def save(folder: Path, cohort: Cohort, fold: int, probability: np.ndarray, name:
 
 
 def load(folder: Path, name: str = PREDICTIONS) -> Predictions:
-    with (folder / name).open(newline="", encoding="utf-8") as file:
-        header, *rows = csv.reader(file)
-    values = np.array([[float(cell) for cell in row[4:]] for row in rows]).reshape(len(rows), -1)
+    """Raises BadData for a file that is damaged or has what is no probability."""
+    with files.whole(folder / name), (folder / name).open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file, strict=True)
+        if header[:4] != FIXED or any(len(row) != len(header) for row in rows) or len(header) % 2:
+            raise ValueError("its rows are not what its header says")
+        values = np.array([[float(cell) for cell in row[4:]] for row in rows]).reshape(len(rows), -1)
+        truth, probability = values[:, 0::2], values[:, 1::2]
+        if not np.isfinite(probability).all() or not np.isin(truth, (0, 1)).all():
+            raise ValueError("not every truth is 0 or 1, or not every probability a number")
     return Predictions(
         samples=[row[0] for row in rows],
         patients=[row[1] for row in rows],
         eyes=[row[2] for row in rows],
         labels=[column.removeprefix("true.") for column in header[4::2]],
-        truth=values[:, 0::2].astype(int),
-        probability=values[:, 1::2],
+        truth=truth.astype(int),
+        probability=probability,
     )

@@ -35,4 +35,10 @@ def save(folder: Path, scores: Mapping[str, Score]) -> None:
 
 
 def load(folder: Path) -> dict[str, Score]:
-    return {name: Score(**fields) for name, fields in files.read_json(folder / SCORES).items()}
+    """Raises BadData for a file that is damaged or has what is no number."""
+    with files.whole(folder / SCORES):
+        found = {name: Score(**fields) for name, fields in files.read_json(folder / SCORES).items()}
+        for name, of in found.items():
+            if not all(part is None or math.isfinite(part) for part in (of.value, of.ci_low, of.ci_high)):
+                raise ValueError(f"{name} is {of.value!r}")
+    return found

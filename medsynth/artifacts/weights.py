@@ -23,7 +23,9 @@ def save_module(folder: Path, module: nn.Module, facts: dict[str, Any]) -> None:
 
 
 def facts(folder: Path) -> dict[str, Any]:
-    return files.read_json(folder / FACTS)
+    """Raises BadData for a damaged file."""
+    with files.whole(folder / FACTS):
+        return dict(files.read_json(folder / FACTS))
 
 
 def load_into(folder: Path, module: nn.Module) -> nn.Module:

@@ -1,0 +1,26 @@
+"""Arrays of a run, as .npy: numbers only, never objects, and no larger than the file that holds them."""
+
+import math
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from medsynth.artifacts import files
+
+
+def save(path: Path, array: np.ndarray) -> None:
+    files.write(path, partial(np.save, arr=array, allow_pickle=False))
+
+
+def load(path: Path, *, mapped: bool = False) -> np.ndarray:
+    """The array of a file; `mapped`: what is not asked for is not read. Raises BadData for a damaged file."""
+    with files.whole(path):
+        with path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(file)
+            # Judged before anything is allocated: a header of a few bytes can ask for all memory.
+            if dtype.hasobject or file.tell() + math.prod(shape) * dtype.itemsize != path.stat().st_size:
+                raise ValueError(f"{shape} of {dtype} are not what the file holds")
+        return np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
