@@ -34,12 +34,13 @@ class DrawnRun:
 
     def artifacts(self) -> list[Artifact]:
         """Every complete artifact, ingest first."""
-        return [RunDirectory(self.root).artifact("ingest"), *(
+        found = [self.run.artifact("ingest"), *(
             self.run.artifact(stage, fold, kind)
             for fold in range(self.facts.folds)
-            for stage in ("codec", "encode", "generator", "expand", "classify")
+            for stage in ("codec", "encode", "generator", "expand", "classify", "features", "evaluate", "audit")
             for kind in self.run.kinds(stage, fold)
-        )]  # fmt: skip
+        ), self.run.artifact("compare")]  # fmt: skip
+        return [artifact for artifact in found if artifact.exists()]
 
     def ingest(self) -> "DrawnRun":
         """Two eyes a patient, an image each. With one fold, as with an official split, two thirds are never tested."""
@@ -55,7 +56,7 @@ class DrawnRun:
         held_out = {str(fold): (self.patients[(fold + 1) % 3],) for fold in range(self.facts.folds)}
         facts = replace(self.facts, selection=held_out)
         _save(folder, Cohort(facts, tuple(samples)))
-        self._publish(
+        self.publish(
             artifact,
             "0a",
             {
@@ -76,7 +77,7 @@ class DrawnRun:
             scores.save(
                 folder, {"selection.psnr": Score(28.0 + fold, 4, "image"), "selection.mae": Score(7.9, 4, "image")}
             )
-        self._publish(
+        self.publish(
             artifact,
             "0b",
             {"summary": {"parameters": 270_000}, "settings": {"kind": kind, "size": "tiny"}},
@@ -99,7 +100,7 @@ class DrawnRun:
         _save(folder, Cohort(real.facts, samples))
         if samples:
             samples[0].image.write_bytes(real.samples[0].image.read_bytes())
-        self._publish(
+        self.publish(
             artifact, "0c", {"summary": {"images": len(samples)}, "settings": {"factor": copies}}, trained=fold
         )
         return self
@@ -116,7 +117,7 @@ class DrawnRun:
         scores.save(folder, {name: Score(value, 8, name.split(".")[0]) for name, value in found.items()})
         expansion = self.run.artifact("expand", fold, "geca")
         inputs = {f"fold-{fold}/expand/geca": expansion.made} if arm not in ("real", "real+geometric") else {}
-        self._publish(
+        self.publish(
             artifact, "0d", {"summary": {"auc": auc}, "settings": {"steps": 600}, "inputs": inputs}, trained=fold
         )
         return self
@@ -134,7 +135,7 @@ class DrawnRun:
             return tuple(int(k == i % len(self.facts.labels)) for k in range(len(self.facts.labels)))
         return tuple(int((i + k) % (2 + k) == 0) for k in range(len(self.facts.labels)))
 
-    def _publish(self, artifact: Artifact, id: str, record: dict[str, Any], trained: int | None = None) -> None:
+    def publish(self, artifact: Artifact, id: str, record: dict[str, Any], trained: int | None = None) -> None:
         seen = None
         if trained is not None:
             seen = cohort.load(self.run.artifact("ingest").folder).training(trained).patients_hash()

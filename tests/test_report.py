@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from drawn_evidence import judged
 from drawn_run import DrawnRun
 
 from medsynth.artifacts import files
@@ -25,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> DrawnRun:
     """A run in which every stage is complete in every fold."""
-    return DrawnRun(tmp_path_factory.mktemp("whole") / "run").everything()
+    return judged(DrawnRun(tmp_path_factory.mktemp("whole") / "run"))
 
 
 @pytest.fixture(scope="module")

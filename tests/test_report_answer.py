@@ -1,87 +1,132 @@
-"""The sentence at the top of the report claims no more than the numbers show."""
+"""The first page of the report claims no more than the comparisons show."""
 
-from statistics import fmean, stdev
+from pathlib import Path
 
 import pytest
+from drawn_evidence import PLAIN, Interval, compare, comparisons_of, evaluate, extract, look
+from drawn_run import DrawnRun
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medsynth.report.answer import answer
+from medsynth.report import summary
+from medsynth.report.answer import FEWEST_TRAININGS, answer
+from medsynth.report.collect import collect
 
-AUC = st.floats(0, 1, allow_nan=False)
+HIGHER, LOWER, ACROSS = (0.05, 0.01, 0.09), (-0.05, -0.09, -0.01), (0.02, -0.01, 0.05)
+DIFFERENCE = st.floats(-1, 1, allow_nan=False)
 
 
-def folds(*values: float) -> dict[int, float]:
-    return dict(enumerate(values))
+def said(*gains: Interval, arms: tuple[str, ...] = ("real+geca",), folds: int = 3, p: float = 0.01) -> list[str]:
+    """The headlines where each arm gains so much over real, real+geometric, ..."""
+    pairs = {(arm, plain): gain for arm in arms for plain, gain in zip(PLAIN, gains, strict=False)}
+    return list(answer(comparisons_of(gains=pairs, folds=folds, p=p)).headlines)
 
 
 @pytest.mark.parametrize(
-    ("real", "geometric", "geca", "headline"),
+    ("real", "geometric", "headline"),
     [
-        ((0.6, 0.7, 0.65), (0.62, 0.71, 0.66), (0.7, 0.8, 0.75), "improved the classifier"),
-        ((0.6, 0.7, 0.65), (0.8, 0.7, 0.75), (0.7, 0.8, 0.75), "not shown to beat plain geometric"),
-        ((0.6, 0.7, 0.65), (), (0.7, 0.8, 0.75), "geometric augmentation was not tried"),
-        ((0.7, 0.6, 0.65), (), (0.6, 0.75, 0.66), "the gain is within the spread"),
-        ((0.7, 0.7, 0.7), (), (0.701, 0.701, 0.701), "did not help"),
-        ((0.7, 0.7, 0.7), (0.7, 0.8, 0.7), (0.65, 0.72, 0.7), "did not help"),
-        ((0.8, 0.9, 0.9), (0.7, 0.8, 0.8), (0.7, 0.9, 0.85), "did not help"),
-        ((0.7, 0.6, 0.65), (0.8, 0.7, 0.8), (0.6, 0.75, 0.66), "are not shown to help."),
-        ((0.7, 0.7, 0.7), (0.7, 0.7, 0.7), (0.6, 0.6, 0.6), "made the classifier worse"),
-        ((0.6, 0.7), (), (0.8, 0.9), "not shown to help; 2 folds cannot settle it"),
-        ((0.7,), (), (0.5,), "did not help; 1 fold cannot settle it"),
-        ((0.7, 0.7), (0.8, 0.8), (), "No answer yet"),
-        ((), (), (), "No answer yet"),
+        (HIGHER, HIGHER, "improved the classifier in this run"),
+        (HIGHER, ACROSS, "improved on the real images alone, but are not shown to beat real images that are turned"),
+        (ACROSS, HIGHER, "are not shown to help"),
+        (ACROSS, LOWER, "are not shown to help"),
+        (LOWER, ACROSS, "made the classifier worse than the real images alone"),
+        (LOWER, LOWER, "made the classifier worse."),
     ],
 )
-def test_the_headline_is_the_plainest_true_sentence(
-    real: tuple[float, ...], geometric: tuple[float, ...], geca: tuple[float, ...], headline: str
+def test_the_headline_is_the_plainest_true_sentence(real: Interval, geometric: Interval, headline: str) -> None:
+    (found,) = said(real, geometric)
+    assert found.startswith("Synthetic images ")
+    assert headline in found
+
+
+def test_help_without_a_plain_augmentation_to_compare_with_is_said_to_be_so() -> None:
+    (found,) = said(HIGHER)
+    assert "augmentation without a generator was not tried" in found
+
+
+@pytest.mark.parametrize(("folds", "p", "why"), [(2, 0.01, "2 trainings of each arm"), (3, 0.2, "may be chance")])
+def test_an_interval_that_excludes_zero_is_no_proof_with_few_trainings_or_among_many_comparisons(
+    folds: int, p: float, why: str
 ) -> None:
-    arms = {"real": real, "real+geometric": geometric, "real+geca": geca}
-    (said,) = answer({arm: folds(*values) for arm, values in arms.items() if values}).headlines
-    assert headline in said
+    for gain, what in ((HIGHER, "may have improved"), (LOWER, "may have made")):
+        (found,) = said(gain, ACROSS, folds=folds, p=p)
+        assert what in found
+        assert why in found
 
 
-@given(st.lists(st.tuples(AUC, AUC, AUC), min_size=1, max_size=6))
-def test_help_is_only_claimed_where_every_baseline_is_beaten_by_more_than_the_spread(
-    rows: list[tuple[float, ...]],
+@given(
+    st.lists(st.tuples(DIFFERENCE, st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=2),
+    st.floats(0.0001, 1),
+    st.integers(1, 5),
+)
+def test_help_is_only_claimed_where_every_baseline_is_beaten_beyond_doubt(
+    rows: list[tuple[float, float, float]], p: float, folds: int
 ) -> None:
-    arms = {
-        arm: folds(*column)
-        for arm, column in zip(("real", "real+geometric", "real+geca"), zip(*rows, strict=True), strict=True)
-    }
-    (headline,) = answer(arms).headlines
-    gains = [[row[2] - row[base] for row in rows] for base in (0, 1)]
-    shown = [len(gain) >= 3 and fmean(gain) > stdev(gain) for gain in gains]
-    assert "improved the classifier" not in headline or all(shown)
-    assert "improved" not in headline or shown[0]
-    if all(fmean(gain) <= 0 for gain in gains):
-        assert "did not help" in headline or "made the classifier worse" in headline
+    gains = [(value, value - below, value + above) for value, below, above in rows]
+    (found,) = said(*gains, folds=folds, p=p)
+    shown = [low > 0 and p < 0.05 and folds >= FEWEST_TRAININGS for _, low, _ in gains]
+    assert "improved the classifier" not in found or all(shown)
+    assert "s improved on" not in found or shown[0]
+    if all(high <= 0 for _, _, high in gains):
+        assert "improved" not in found
 
 
-def test_arms_are_compared_on_the_folds_that_they_share() -> None:
-    arms = {"real": {0: 0.5, 1: 0.6, 2: 0.7}, "real+geometric": {0: 0.5, 1: 0.5}, "real+geca": {0: 0.6, 1: 0.8, 3: 0.1}}
-    for comparison in answer(arms).comparisons:
-        assert len(comparison.differences) == 2
-        assert comparison.reached == pytest.approx(0.7)
-
-
-def test_every_generator_gets_a_verdict_of_its_own() -> None:
-    arms = {"real": folds(0.6, 0.6, 0.6), "real+geometric": folds(0.6, 0.6, 0.6)}
-    arms |= {"real+geca": folds(0.7, 0.7, 0.71), "real+ldm": folds(0.5, 0.6, 0.6)}
-    good, bad = answer(arms).headlines
+def test_generators_of_which_the_same_is_true_share_a_headline_and_others_have_their_own() -> None:
+    (found,) = said(ACROSS, ACROSS, arms=("real+geca", "real+ldm"))
+    assert found == "Synthetic images by GeCA and LDM are not shown to help."
+    pairs = {("real+geca", "real"): HIGHER, ("real+ldm", "real"): LOWER}
+    good, bad = answer(comparisons_of(gains=pairs, p=0.01)).headlines
     assert "GeCA improved" in good
-    assert "LDM did not help" in bad
+    assert "LDM made the classifier worse" in bad
 
 
-def test_the_answer_warns_where_patients_are_unknown_or_folds_are_few() -> None:
-    arms = {"real": folds(0.6, 0.6), "real+geca": folds(0.7, 0.7)}
-    said = answer(arms, has_patients=False)
-    assert "No patient ids" in said.caution
-    assert "cannot tell a difference from chance" in said.caution
-    assert "patients it had never seen" not in " ".join(said.sentences)
+def test_the_caution_says_what_intervals_leave_out_and_warns_where_patients_are_unknown() -> None:
+    once = answer(comparisons_of(folds=2), has_patients=False).caution
+    assert "are over patients" in once
+    assert "trained once" in once
+    assert "No patient ids" in once
+    assert "no test of significance" not in once
+    assert "trained once" not in answer(comparisons_of(repeats=3)).caution
 
 
-def test_what_synthetic_images_reach_alone_is_said_for_every_generator() -> None:
-    arms = {"real": folds(0.8), "real+geca": folds(0.8), "synthetic-only": folds(0.6), "synthetic-only-ldm": folds(0.7)}
-    alone = answer(arms).sentences[-1]
-    assert "0.600 and 0.700 (synthetic-only and synthetic-only-ldm), where 0.5 is guessing" in alone
+def test_the_three_questions_are_answered_with_number_interval_patients_and_file(tmp_path: Path) -> None:
+    drawn = DrawnRun(tmp_path / "run").everything()
+    for fold in range(3):
+        extract(drawn, fold)
+        evaluate(drawn, fold)
+        look(drawn, fold, passed=fold != 1, share=0.3 if fold == 1 else 0.05)
+    found = collect(compare(drawn).artifacts())
+    helped, like, new = summary.parts(found, answer(found.comparisons))
+    assert (helped.verdict, helped.lines[0].number, helped.lines[0].interval) == (
+        "Not shown.",
+        "+0.031",
+        "−0.004 to +0.070",
+    )
+    assert helped.lines[0].source == "compare/comparisons.json"
+    assert "24 eyes of 12 patients, 8 with a finding, 4 with the rarest (exudate)" in helped.standing
+    assert (like.lines[0].number, like.lines[0].interval) == ("35.4", "17 to 63.2")
+    assert "other real images: −2.9 (−18.5 to 17.7)" in like.lines[0].meaning
+    assert "of 4 patients" in like.standing
+    assert (new.verdict, new.lines[0].number) == ("Not shown; the audit was not passed in 1 of 3 cases.", "30.0 %")
+    assert new.lines[0].source == "fold-1/audit/geca/scores.json"  # the audit that is to be looked at first
+
+
+@pytest.mark.parametrize(
+    ("ours", "verdict"),
+    [((5.0, -3, 12), "Yes"), ((35.4, 17.0, 63.2), "Perhaps not"), ((90.0, 60.0, 120.0), "No, farther")],
+)
+def test_likeness_is_held_against_that_of_other_real_images(tmp_path: Path, ours: Interval, verdict: str) -> None:
+    found = collect(evaluate(DrawnRun(tmp_path / "run").ingest().expand(0), 0, ours=ours).artifacts())
+    assert summary.parts(found, answer(None))[1].verdict.startswith(verdict)
+
+
+def test_a_question_that_was_not_measured_names_the_command_that_measures_it(tmp_path: Path) -> None:
+    parts = summary.parts(collect(DrawnRun(tmp_path / "run").ingest().artifacts()), answer(None))
+    assert [(part.verdict, part.command) for part in parts] == [
+        ("Not measured.", "medsynth classify"), ("Not measured.", "medsynth evaluate"),
+        ("Not measured.", "medsynth audit"),
+    ]  # fmt: skip
+
+
+def test_what_synthetic_images_reach_alone_is_said() -> None:
+    assert any("Synthetic images alone: mAP 0.700" in sentence for sentence in answer(comparisons_of()).sentences)

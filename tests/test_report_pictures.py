@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from medsynth.artifacts import cohort, files, log
 from medsynth.artifacts.cohort import Facts
-from medsynth.report import figures, nearest, pictures
+from medsynth.report import figures, nearest, pictures, svg
 from medsynth.report.collect import collect
 from medsynth.report.page import render
 from medsynth.rundir import RECORD
@@ -64,7 +64,7 @@ def test_a_mirrored_copy_is_found_where_mirror_images_are_plausible(tmp_path: Pa
 
 @given(st.floats(-100, 100), st.floats(1e-3, 1e4), st.integers(2, 6))
 def test_ticks_are_round_evenly_spaced_and_enough(low: float, span: float, least: int) -> None:
-    found = figures.ticks(low, low + span, least)
+    found = svg.ticks(low, low + span, least)
     assert len(found) >= least
     assert all(low - 1e-6 * span <= tick <= low + span * (1 + 1e-6) for tick in found)
     steps = [b - a for a, b in pairwise(found)]
@@ -111,7 +111,7 @@ def test_a_watched_generator_shows_its_loss_on_both_kinds_of_patients_and_its_co
     record["summary"]["kept_step"], record["settings"]["copy_limit"] = 420, 0.02
     files.write_json(folder / RECORD, record)
     html = render(drawn.artifacts()).html
-    parts = html[html.index('id="curves"') :].split("</figure>")
+    parts = html[html.index('id="curves"') : html.index('id="checklist"')].split("</figure>")
     (losses,) = [part for part in parts if "dashed: selection patients" in part]
     (copies_shown,) = [part for part in parts if "share of copies" in part]
     assert losses.count("<polyline") == 2

@@ -1,167 +1,171 @@
-"""Scores of the arms in every fold -> the answer, in words that claim no more than the numbers show."""
+"""What `compare` found -> whether synthetic images helped, in words that claim no more than the numbers show."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from statistics import fmean, stdev
 
+from medsynth import arms
+from medsynth.artifacts.comparisons import ArmFound, Comparison, Comparisons
 from medsynth.report import words
 
-FEWEST_FOLDS = 3  # a spread over fewer says nothing
-NO_DIFFERENCE = 0.005  # of an AUC: below it a difference is not worth a word, however steady
-BASELINES = {
-    "real": "with the real images alone",
-    "real+geometric": "with real images that are turned, shifted and scaled",
-}
-
-Values = Mapping[str, Mapping[int, float]]  # arm -> fold -> score
+FEWEST_TRAININGS = 3  # of an arm: intervals are over patients, and fewer say nothing of the luck of a training
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """One arm against another, on the folds that have both."""
+class Gain:
+    """The score that was declared to decide, of an arm with synthetic images minus that of an arm without."""
 
     arm: str
     baseline: str
-    reached: float  # mean of the arm over those folds
-    base: float  # mean of the baseline over those folds
-    differences: tuple[float, ...]  # one a fold, arm minus baseline
-
-    @property
-    def mean(self) -> float:
-        return fmean(self.differences)
-
-    @property
-    def spread(self) -> float | None:
-        """Standard deviation of the differences over folds; None for one fold."""
-        return stdev(self.differences) if len(self.differences) > 1 else None
+    difference: float
+    low: float | None  # paired bootstrap over patients
+    high: float | None
+    p: float | None  # adjusted for all declared comparisons
+    trainings: int  # of each arm: folds times repeats
+    alpha: float = 0.05
 
     @property
     def verdict(self) -> str:
-        """`higher` or `lower` only where the mean difference exceeds its spread over enough folds."""
-        if abs(self.mean) < NO_DIFFERENCE:
-            return "equal"
-        clear = len(self.differences) >= FEWEST_FOLDS and self.spread is not None and abs(self.mean) > self.spread
-        if self.mean > 0:
-            return "higher" if clear else "perhaps higher"
-        return "lower" if clear else "perhaps lower"
+        """`higher` or `lower` only where zero is outside the interval, the adjusted p is small, and no single training
+        can have been the reason; `perhaps` where the interval alone says so."""
+        if self.low is None or self.high is None or self.low <= 0 <= self.high:
+            return "undecided"
+        clear = self.p is not None and self.p < self.alpha and self.trainings >= FEWEST_TRAININGS
+        direction = "higher" if self.low > 0 else "lower"
+        return direction if clear else f"perhaps {direction}"
 
 
 @dataclass(frozen=True)
 class Answer:
     """What the top of the report says."""
 
-    headlines: tuple[str, ...]  # one a generator
+    headlines: tuple[str, ...]  # one for all generators of which the same is true
     sentences: tuple[str, ...]
     caution: str
-    comparisons: tuple[Comparison, ...] = ()
+    gains: tuple[Gain, ...] = ()  # by arm, the baselines in their usual order
 
 
-def compare(values: Values, arm: str) -> list[Comparison]:
-    """An arm against every baseline there is, all on the same folds: those that have the arm and all the baselines.
-
-    A baseline that shares no fold with the arm and the baselines before it is left out.
-    """
-    folds, bases = set(values[arm]), []
-    for base in BASELINES:
-        if folds & set(values.get(base, {})):
-            folds &= set(values[base])
-            bases.append(base)
-    ours = [values[arm][fold] for fold in sorted(folds)]
-    theirs = {base: [values[base][fold] for fold in sorted(folds)] for base in bases}
-    return [
-        Comparison(arm, base, fmean(ours), fmean(found), tuple(a - b for a, b in zip(ours, found, strict=True)))
-        for base, found in theirs.items()
-    ]
+def gains(known: Comparisons) -> tuple[Gain, ...]:
+    """The declared comparisons of the primary score."""
+    repeats = {arm.arm: arm.repeats for arm in known.arms}
+    declared = [c for c in known.comparisons if c.declared and known.primary in c.changes]
+    declared.sort(key=lambda c: (words.arm_order(c.arm), words.arm_order(c.baseline)))
+    return tuple(_gain(c, known, len(c.folds) * min(repeats[c.arm], repeats[c.baseline])) for c in declared)
 
 
-def answer(values: Values, *, metric: str = "AUC", unit: str = "image", has_patients: bool = True) -> Answer:
-    """Did synthetic images help? `values` are scores for which more is better, of one metric and one unit."""
-    arms = sorted((arm for arm in values if words.generators_of(arm)), key=words.arm_order)
-    against = {arm: found for arm in arms if (found := compare(values, arm))}
-    if not against:
+def _gain(of: Comparison, known: Comparisons, trainings: int) -> Gain:
+    change = of.changes[known.primary]
+    return Gain(
+        of.arm, of.baseline, change.difference, change.low, change.high, of.holm_p, trainings,
+        round(1 - known.level, 12),
+    )  # fmt: skip
+
+
+def answer(known: Comparisons | None, *, has_patients: bool = True) -> Answer:
+    """Did synthetic images help? None: nothing was compared yet."""
+    found = gains(known) if known else ()
+    if known is None or not found:
         return Answer(
             ("No answer yet.",),
-            ("No classifier has been trained both with and without synthetic images on the same fold.",),
+            ("No classifiers with and without synthetic images have been compared on the same fold.",),
             "What is on this page describes the data and the models so far.",
         )
-    whom = (
-        f"{words.MANY[unit]} of patients it had never seen"
-        if has_patients and unit != "patient"
-        else f"{words.MANY[unit]} it had never seen"
+    told: dict[str, list[str]] = {}
+    for arm, of in _by_arm(found).items():
+        told.setdefault(_verdict(of), []).append(arm)
+    several = len(_by_arm(found)) > 1
+    headlines = tuple(f"{_subject(which, several)} {what}" for what, which in told.items())
+    sentences = [_sentence(of, known) for of in _by_arm(found).values()]
+    return Answer(headlines, (*sentences, *_control(known)), _caution(known, found, has_patients), found)
+
+
+def _by_arm(found: Iterable[Gain]) -> dict[str, list[Gain]]:
+    groups: dict[str, list[Gain]] = {}
+    for gain in found:
+        groups.setdefault(gain.arm, []).append(gain)
+    return groups
+
+
+def _subject(which: list[str], several: bool) -> str:
+    if not several:
+        return "Synthetic images"
+    return f"Synthetic images by {words.listed(words.generator(k) for arm in which for k in words.generators_of(arm))}"
+
+
+def _verdict(found: list[Gain]) -> str:
+    """The plainest true sentence, without its subject. An arm has to beat every baseline there is before it is said to
+    do better."""
+    first, verdicts = found[0], {gain.baseline: gain.verdict for gain in found}
+    alone = words.baseline(first.baseline)  # the real images alone, where there is such an arm
+    if all(verdict == "higher" for verdict in verdicts.values()):
+        if first.baseline == "real" and len(found) == 1:
+            return f"improved on {alone}; augmentation without a generator was not tried."
+        return "improved the classifier in this run."
+    if all(verdict == "lower" for verdict in verdicts.values()):
+        return "made the classifier worse."
+    if first.verdict == "higher":
+        others = words.listed(words.baseline(b) for b, verdict in verdicts.items() if verdict != "higher")
+        return f"improved on {alone}, but are not shown to beat {others}."
+    unsettled = (
+        f"{words.count(first.trainings, 'training')} of each arm cannot settle it"
+        if first.trainings < FEWEST_TRAININGS
+        else "held together with the other comparisons, it may be chance"
     )
-    sentences = [_sentence(found, metric, whom) for found in against.values()] + _control(values, metric)
-    comparisons = tuple(c for found in against.values() for c in found)
-    headlines = tuple(_headline(found, several=len(against) > 1) for found in against.values())
-    return Answer(headlines, tuple(sentences), _caution(comparisons, metric, has_patients), comparisons)
+    doubts = {
+        "lower": f"made the classifier worse than {alone}.",
+        "perhaps higher": f"may have improved on {alone}; {unsettled}.",
+        "perhaps lower": f"may have made the classifier worse than {alone}; {unsettled}.",
+    }
+    return doubts.get(first.verdict, "are not shown to help.")
 
 
-def _headline(found: list[Comparison], several: bool) -> str:
-    """The plainest true sentence. An arm has to beat every baseline there is before it is said to do better."""
-    subject = (
-        f"Synthetic images by {words.listed(words.generator(k) for k in words.generators_of(found[0].arm))}"
-        if several
-        else "Synthetic images"
+def _sentence(found: list[Gain], known: Comparisons) -> str:
+    first, scores = found[0], {arm.arm: arm for arm in known.arms}
+    ours, theirs = scores[first.arm], scores[first.baseline]
+    name, kinds = words.metric(known.primary), words.listed(map(words.generator, words.generators_of(first.arm)))
+    said = (
+        f"With synthetic images by {kinds} beside the real ones, the {name} changed by {words.signed(first.difference)}"
     )
-    verdicts = {c.baseline: c.verdict for c in found}
-    folds = min(len(c.differences) for c in found)
-    few = f"; {words.count(folds, 'fold')} cannot settle it" if folds < FEWEST_FOLDS else ""
-    if all(v == "higher" for v in verdicts.values()):
-        if "real+geometric" not in verdicts:
-            return f"{subject} improved on the real images alone; plain geometric augmentation was not tried."
-        return f"{subject} improved the classifier in this run."
-    if all(v == "lower" for v in verdicts.values()):
-        return f"{subject} made the classifier worse."
-    if verdicts.get("real") == "higher":
-        return f"{subject} improved on the real images alone, but are not shown to beat plain geometric augmentation."
-    if "higher" not in found[0].verdict:  # against the real images alone, where there is such an arm
-        return f"{subject} did not help{few}."
-    if all("higher" in v for v in verdicts.values()):
-        return f"{subject} are not shown to help{few or ': the gain is within the spread over folds'}."
-    return f"{subject} are not shown to help{few}."
+    if first.low is not None and first.high is not None:
+        said += f" ({words.percent(known.level)} interval {words.between(first.low, first.high)})"
+    reached = _reached(ours, known.primary, first), _reached(theirs, known.primary, first)
+    if None not in reached:
+        said += f", from {reached[1]:.3f} with {words.baseline(first.baseline)} to {reached[0]:.3f}"
+    return f"{said}."
 
 
-def _sentence(found: list[Comparison], metric: str, whom: str) -> str:
-    kinds = words.listed(words.generator(kind) for kind in words.generators_of(found[0].arm))
-    turned = ", turned, shifted and scaled" if "geometric" in found[0].arm.split("+") else ""
-    folds = len(found[0].differences)
-    over = f"mean ± standard deviation over {folds} folds" if folds > 1 else "one fold"
-    return (
-        f"With real images and synthetic ones by {kinds}{turned}, the classifier reached an {metric} of "
-        f"{found[0].reached:.3f} on {whom}. "
-        f"That is {words.listed(_difference(c) for c in found)}; {over}."
-    )
+def _reached(arm: ArmFound, primary: str, of: Gain) -> float | None:
+    """An arm's score, where it is of just the folds that the difference is of."""
+    score = arm.scores.get(primary)
+    return score.value if score and len(arm.folds) * arm.repeats == of.trainings else None
 
 
-def _difference(c: Comparison) -> str:
-    """`0.034 ± 0.012 more than with the real images alone (0.677)`."""
-    spread = "" if c.spread is None else f" ± {c.spread:.3f}"
-    size = f"{abs(c.mean):.3f}"
-    return (
-        f"{size}{spread} {'less' if c.mean < 0 and float(size) else 'more'} than {BASELINES[c.baseline]} ({c.base:.3f})"
-    )
-
-
-def _control(values: Values, metric: str) -> list[str]:
-    """How far synthetic images get alone; nothing for a metric of which the value of guessing is not known."""
-    alone = {arm: fmean(folds.values()) for arm, folds in sorted(values.items()) if arm.startswith("synthetic-only")}
-    if not alone or metric != "AUC":
-        return []
-    which = f" ({words.listed(alone)})" if len(alone) > 1 else ""
-    reached = words.listed(f"{value:.3f}" for value in alone.values())
-    return [f"Trained on synthetic images alone it reached {reached}{which}, where 0.5 is guessing."]
-
-
-def _caution(comparisons: tuple[Comparison, ...], metric: str, has_patients: bool) -> str:
-    folds = min(len(c.differences) for c in comparisons)
+def _control(known: Comparisons) -> list[str]:
+    """How far synthetic images get alone, and with labels that mean nothing."""
     said = []
-    if folds < FEWEST_FOLDS:
-        said.append(f"{words.count(folds, 'fold').capitalize()} cannot tell a difference from chance.")
-    elif any(c.verdict in ("perhaps higher", "perhaps lower") for c in comparisons):
-        said.append("A difference that is smaller than its spread over folds may well be chance.")
-    said.append(
-        f"This page gives means and spreads of the {metric}, not a test of significance: "
-        "confidence needs more folds and more patients."
-    )
+    for name, what in (("synthetic-only", "alone"), ("shuffled-labels", "with shuffled labels beside the real ones")):
+        found = [arm for arm in known.arms if arms.without_repeat(arm.arm).startswith(name)]
+        reached = [f"{arm.scores[known.primary].value:.3f}" for arm in found if known.primary in arm.scores]
+        if reached:
+            which = f" ({words.listed(arm.arm for arm in found)})" if len(found) > 1 else ""
+            said.append(f"Synthetic images {what}{which}: {words.metric(known.primary)} {words.listed(reached)}.")
+    return said
+
+
+def _caution(known: Comparisons, found: Iterable[Gain], has_patients: bool) -> str:
+    trainings = min(gain.trainings for gain in found)
+    once = all(arm.repeats == 1 for arm in known.arms)
+    said = [
+        f"Intervals and p-values are over patients ({known.resamples:,} resamples, the same for both sides) and take "
+        "the trained classifiers as they are."
+    ]
+    if once:
+        also = " in a fold" if len({fold for arm in known.arms for fold in arm.folds}) > 1 else ""
+        said.append(
+            f"Every arm was trained once{also}: how far two trainings differ is not in them "
+            "(medsynth classify --seeds 3)."
+        )
+    if trainings < FEWEST_TRAININGS:
+        said.append(f"With {words.count(trainings, 'training')} of an arm, no difference is called proven here.")
     if not has_patients:
         said.append(
             "No patient ids were given, so the same patient may be on both sides of the split, "

@@ -7,9 +7,11 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from medsynth.artifacts import cohort, log, scores
+from medsynth.artifacts import cohort, comparisons, log, scores
 from medsynth.artifacts.cohort import Cohort
+from medsynth.artifacts.comparisons import Comparisons
 from medsynth.artifacts.scores import Score
+from medsynth.chain import STAGES
 from medsynth.report import words
 from medsynth.rundir import Artifact
 
@@ -105,6 +107,17 @@ class Found:
     def arms(self) -> list[str]:
         return sorted(self.kinds("classify"), key=words.arm_order)
 
+    @cached_property
+    def comparisons(self) -> Comparisons | None:
+        """What `compare` found of all arms; None before it."""
+        made = next(iter(self.of("compare")), None)
+        return comparisons.load(made.folder) if made else None
+
+    @property
+    def comparisons_file(self) -> str:
+        """From the run directory on."""
+        return f"{self.of('compare')[0].path}/{comparisons.COMPARISONS}"
+
     @property
     def unit(self) -> str:
         """The weightiest unit that was scored: eyes before patients before images."""
@@ -142,13 +155,11 @@ class Found:
 
 def collect(artifacts: Iterable[Artifact]) -> Found:
     """Read what a run holds. The artifacts may come in any order; that of ingest must be among them."""
-    order = ["ingest", *words.COMMANDS]
+    order = [stage.name for stage in STAGES]
     complete = [a for a in artifacts if a.exists()]
     ingest = next(a for a in complete if a.stage == "ingest")
     root = ingest.folder.parent
-    complete.sort(
-        key=lambda a: (order.index(a.stage) if a.stage in order else len(order), a.stage, a.kind or "", a.fold or 0)
-    )
+    complete.sort(key=lambda a: (order.index(a.stage), a.kind or "", a.fold or 0))
     made = tuple(Made(a, a.folder.relative_to(root).as_posix(), a.record()) for a in complete)
     return Found(cohort.load(ingest.folder), made)
 

@@ -1,20 +1,24 @@
 """What a run found, for other programs: report.json. Only numbers and names of settings; no sample, no patient."""
 
+from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 from medsynth.report import words
 from medsynth.report.answer import Answer
 from medsynth.report.collect import Found, Made, mean_and_spread
+from medsynth.report.summary import Part
 
 VERSION = 1
 
 
-def facts(found: Found, answer: Answer) -> dict[str, Any]:
+def facts(found: Found, answer: Answer, parts: Iterable[Part]) -> dict[str, Any]:
     """Every score of every arm as mean, deviation over folds and each fold; every evaluation, audit and comparison."""
     cohort = found.cohort.facts
     return {
         "version": VERSION,
         "answer": {"headlines": list(answer.headlines), "sentences": list(answer.sentences), "caution": answer.caution},
+        "questions": {part.key: _part(part) for part in parts},
         "cohort": {
             "images": len(found.cohort.samples),
             "patients": len(found.cohort.patients()) if cohort.has_patients else None,
@@ -22,9 +26,17 @@ def facts(found: Found, answer: Answer) -> dict[str, Any]:
             "image_size": cohort.image_size,
         },
         "arms": {arm: _scores(found, arm) for arm in found.arms},
-        "comparisons": _file(found, "compare"),
+        "comparisons": found.comparisons_file if found.comparisons else None,
         "evaluate": _by_kind(found, "evaluate"),
         "audit": _by_kind(found, "audit"),
+    }  # fmt: skip
+
+
+def _part(part: Part) -> dict[str, Any]:
+    """What the first page says to a question, in words; the numbers themselves are in the files that it names."""
+    return {
+        "question": part.question, "verdict": part.verdict, "measured": not part.command, "standing": part.standing,
+        "numbers": [asdict(line) for line in part.lines],
     }  # fmt: skip
 
 
@@ -54,9 +66,3 @@ def _said(made: Made) -> dict[str, Any]:
         for name, score in made.scores.items()
     }
     return {"from": f"{made.path}/scores.json", "summary": made.get("summary"), "scores": scores}
-
-
-def _file(found: Found, stage: str) -> str | None:
-    """Where a stage that is about the whole run left its numbers."""
-    made = next(iter(found.of(stage)), None)
-    return f"{made.path}/comparisons.json" if made else None

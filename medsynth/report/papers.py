@@ -7,7 +7,6 @@ paired bootstrap over patients of the score that was declared to decide.
 import csv
 import io
 
-from medsynth.artifacts import comparisons
 from medsynth.report import words
 from medsynth.report.collect import NOTHING, Found, mean_and_spread
 
@@ -49,12 +48,11 @@ def _cells(found: Found, arm: str, metrics: list[str]) -> list[str]:
 
 def _chances(found: Found) -> dict[str, str]:
     """arm -> p against the real images alone."""
-    made = next(iter(found.of("compare")), None)
-    if made is None:
+    known = found.comparisons
+    if known is None:
         return {}
-    known = comparisons.load(made.folder)
     return {
-        c.arm: "< 0.001" if c.changes[known.primary].p < 0.001 else f"{c.changes[known.primary].p:.3f}"
+        c.arm: words.chance(c.changes[known.primary].p)
         for c in known.comparisons
         if c.baseline == BASELINE and known.primary in c.changes
     }

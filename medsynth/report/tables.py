@@ -9,6 +9,8 @@ from medsynth.artifacts.scores import LOWER_IS_BETTER
 from medsynth.report import words
 from medsynth.report.collect import NOTHING, Found, Made, mean_and_spread
 
+SIDE_BY_SIDE = 8
+
 
 @dataclass(frozen=True)
 class LabelRow:
@@ -38,6 +40,12 @@ class ScoreTable:
     tested: str  # how many of the unit were tested, in words
     rows: list[tuple[str, list[Cell]]]
     positives: dict[str, str]  # label -> positive cases in each fold, in words
+
+    @property
+    def blocks(self) -> list[list[tuple[str, list[Cell]]]]:
+        """The scores, so many at a time as fit side by side on a page with an arm in each row."""
+        count = -(-len(self.rows) // SIDE_BY_SIDE)  # rounded up; blocks of like size
+        return [self.rows[len(self.rows) * i // count : len(self.rows) * (i + 1) // count] for i in range(count)]
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,13 @@ CONTROLS = {
     "oversampled": "The real training images, those of rare labels more often, so that labels are seen alike.",
     "reconstructed": "The real training images and, as often as synthetic ones, what the codec makes of them.",
 }
+BASELINES = {  # an arm without a generator -> how sentences call what it learned from
+    "real": "the real images alone",
+    "real+geometric": "real images that are turned, shifted and scaled",
+    "real+randaugment": "real images changed by RandAugment",
+    "oversampled": "real images of which the rare are seen more often",
+    "reconstructed": "real images beside the codec's copies of them",
+}
 NOTHING_MEANS = "A dash: not defined, because the tested fold holds no case with the finding, or none without it."
 
 COMMANDS = {  # stage -> the command that fills its part of the report
@@ -95,6 +102,16 @@ def meaning(name: str) -> str:
     return "A training set of its own; see the settings."
 
 
+def uses_synthetic(name: str) -> bool:
+    """Whether an arm learns from images of a generator, whatever their labels."""
+    controls = arms.without_repeat(name).startswith(("synthetic-only", "shuffled-labels"))
+    return controls or bool(generators_of(name))
+
+
+def baseline(name: str) -> str:
+    return BASELINES.get(name, arm(name))
+
+
 def arm_order(name: str) -> tuple[int, str]:
     """Sorts arms: what needs no generator first, the synthetic-only control last."""
     plain = arms.without_repeat(name)
@@ -123,6 +140,36 @@ def listed(parts: Iterable[object], last: str = "and") -> str:
 def count(number: int, one: str, many: str = "") -> str:
     """`1 fold`, `1,200 folds`."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def signed(value: float, decimals: int = 3) -> str:
+    """`+0.031`, `−0.004`; `0.000` has no sign."""
+    said = f"{value:+.{decimals}f}".replace("-", "−")
+    return said if said.strip("+−0.") else said[1:]
+
+
+def between(low: float, high: float) -> str:
+    """`−0.024 to +0.027`."""
+    return f"{signed(low)} to {signed(high)}"
+
+
+def percent(share: float) -> str:
+    """`95 %`."""
+    return f"{100 * share:.0f} %"
+
+
+def chance(p: float | None) -> str:
+    """A p-value; a dash for none."""
+    if p is None:
+        return "–"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def number(value: float) -> str:
+    """Three digits: `0.0159`, `28`, `1,277`, `2e+06`."""
+    if abs(value) >= 1e6:
+        return f"{value:.0e}".replace("-", "−")
+    return (f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}").replace("-", "−")
 
 
 def duration(seconds: float) -> str:

@@ -14,7 +14,7 @@ PAGE, FACTS = "index.html", "report.json"
 def run(job: Job) -> Result:
     page = render(job.inputs, job.progress)
     files.write_text(job.out / PAGE, page.html)
-    files.write_json(job.out / FACTS, machine.facts(page.found, page.answer))
+    files.write_json(job.out / FACTS, machine.facts(page.found, page.answer, page.parts))
     facts = {
         "page": f"report/{PAGE}",
         "answer": " ".join(page.answer.headlines),

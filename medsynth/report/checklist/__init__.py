@@ -1,0 +1,1 @@
+"""A checklist for papers, filled from a run."""

@@ -1,0 +1,90 @@
+"""What a run says to the points about models, training and synthesis."""
+
+from medsynth.report import provenance, words
+from medsynth.report.checklist.answered import RECIPE, Answered, number, records, setting
+from medsynth.report.collect import Found
+
+SAMPLING = ("sampler", "sampling_steps", "guidance", "guidance_interval", "temperature", "top_k", "top_p")
+
+
+def models(found: Found) -> Answered:
+    named = [f"codec {kind}" for kind in found.kinds("codec")]
+    named += [
+        f"generator {words.generator(kind)}, "
+        f"{words.large(number(found.of('generator', kind), 'parameters'))} parameters"
+        for kind in found.kinds("generator")
+    ]
+    named += ["classifier ResNet-34"] if found.arms else []
+    return (
+        Answered(f"{'; '.join(named).capitalize()}. All settings are under What was run.", RECIPE)
+        if named
+        else Answered()
+    )
+
+
+def software(found: Found) -> Answered:
+    known = provenance.versions(found)
+    return Answered(", ".join(known) + ".", "stage.json of each step") if known else Answered()
+
+
+def first_weights(found: Found) -> Answered:
+    began = dict.fromkeys(str(m.get("summary")["weights_at_start"]) for m in found.of("classify")
+                          if m.get("summary").get("weights_at_start"))  # fmt: skip
+    return (
+        Answered(f"Classifiers: {words.listed(began)}, the same for all arms of a fold.", records("classify"))
+        if (began)
+        else Answered()
+    )
+
+
+def training(found: Found) -> Answered:
+    said = []
+    for stage, name in (("codec", "codec"), ("generator", "generator"), ("classify", "classifiers")):
+        if steps := setting(found.of(stage), "steps"):
+            rate, batch = (setting(found.of(stage), key) for key in ("learning_rate", "batch_size"))
+            said.append(f"{name}: {steps} steps of {batch} images, step size {rate}")
+    return Answered(f"{'; '.join(said).capitalize()}. The rest is under What was run.", RECIPE) if said else Answered()
+
+
+def selection(found: Found) -> Answered:
+    if not found.arms and not found.of("generator"):
+        return Answered()
+    return Answered(
+        "On selection patients, of whom nothing learns: a classifier's weights by its score, a generator's by its loss "
+        "and the share of copies among what it draws. Test patients were looked at once, at the end.",
+        records("classify"),
+    )
+
+
+def ensembles(found: Found) -> Answered:
+    known = found.comparisons
+    if known is None:
+        return Answered()
+    most = max(arm.repeats for arm in known.arms)
+    said = "None." if most == 1 else f"Probabilities of {most} trainings of an arm in a fold were averaged."
+    return Answered(said, found.comparisons_file)
+
+
+def factor(found: Found) -> Answered:
+    drawn = [m for m in found.of("expand") if "factor" in m.get("settings")]
+    each = [
+        f"{words.generator(m.kind)}, fold {m.fold}: "
+        f"{m.images:,} for {len(found.cohort.training(m.fold or 0).samples):,}"
+        for m in drawn
+    ]
+    return Answered(f"{'; '.join(each)}; the same labels for each.", records("expand")) if drawn else Answered()
+
+
+def sampling(found: Found) -> Answered:
+    said = []
+    for kind in found.kinds("expand"):
+        known = [(key, setting(found.of("expand", kind), key)) for key in SAMPLING]
+        said.append(f"{words.generator(kind)}: {', '.join(f'{key} {value}' for key, value in known if value)}")
+    return Answered(f"{'; '.join(said)}.", records("expand")) if said else Answered()
+
+
+def protocol(found: Found) -> Answered:
+    ids = {str(m.record["id"]) for m in found.made if m.record.get("id")}
+    if not ids:
+        return Answered()
+    return Answered(f"The recipe holds every setting; {len(ids)} steps carry a mark of what was asked for.", RECIPE)
