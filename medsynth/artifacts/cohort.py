@@ -22,6 +22,7 @@ from medsynth.errors import BadData
 MANIFEST, FACTS, IMAGES, MASKS = "manifest.csv", "cohort.json", "images", "masks"
 FIXED_COLUMNS = ("sample", "patient", "eye", "image", "mask", "origin", "fold")
 SOURCE_COLUMN = "label_source"
+MOST = 100_000  # pixels a side, or folds: what is more is damage
 NO_FOLD = -1  # synthetic samples belong to no fold: they may never be tested on
 A_NAME = re.compile(r"[^./\\\x00-\x1f][^/\\\x00-\x1f]{0,199}")  # of a sample: files are named after it
 
@@ -64,7 +65,7 @@ class Facts:
         texts = (*self.labels, *self.notes, *patients, self.crop, self.source)
         flags = (self.one_class, self.ordinal, self.mirror, self.has_patients)
         numbers = (self.image_size, self.folds)
-        if not all(type(n) is int and n > 0 for n in numbers) or self.channels not in (1, 3) or not self.labels:
+        if not all(type(n) is int and 0 < n <= MOST for n in numbers) or self.channels not in (1, 3) or not self.labels:
             raise ValueError("sizes, channels, folds and labels are not what they have to be")
         if not all(isinstance(text, str) for text in texts) or not all(isinstance(flag, bool) for flag in flags):
             raise ValueError("a text or a flag is something else")
@@ -153,8 +154,6 @@ def load(folder: Path) -> Cohort:
         facts.check()
     with files.whole(folder / MANIFEST, hint), (folder / MANIFEST).open(newline="", encoding="utf-8") as file:
         samples = tuple(_sample(folder, row, facts.labels) for row in csv.DictReader(file, strict=True))
-        if facts.folds > max(1, len(samples)):
-            raise ValueError(f"{len(samples)} samples in {facts.folds} folds")
         _refuse_links(folder, samples)
     check(samples)
     return Cohort(facts, samples)
