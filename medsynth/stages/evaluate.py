@@ -7,6 +7,7 @@ as near as new patients of one clinic come; `ceiling.` of the test images themse
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,7 @@ def run(job: Job) -> Result:
             notes.append(f"A number of the evaluation of {job.kind} is missing: {reason}.")
         job.progress(f"evaluate {job.kind}, fold {job.fold}", done, len(steps))
         interrupt.check()
+    found = {name: score for name, score in found.items() if isfinite(score.value)}
     scores.save(job.out, found)
     shown = [name for name in found if name.count(".") == 1 and not name.endswith(("_across", "_of_parts"))]
     summary = {"extractor": sets.extractor} | {name: float(f"{found[name].value:.4g}") for name in shown}
@@ -211,7 +213,8 @@ def _pictures(samples: Sequence[Sample]) -> Iterator[np.ndarray]:
 def _scaled(job: Job, found: Interval, factor: float) -> Score:
     if not job.settings.bootstrap:
         return Score(factor * found.value)
-    return Score(factor * found.value, ci_low=factor * found.low, ci_high=factor * found.high)
+    low, high = (factor * limit if isfinite(limit) else None for limit in (found.low, found.high))
+    return Score(factor * found.value, ci_low=low, ci_high=high)
 
 
 def _named(name: str, found: dict[str, Score], images: int, extractor: str) -> dict[str, Score]:
