@@ -202,7 +202,7 @@ def asked_id(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> str:
         for name in OF_NO_ARM:
             asked.pop(name)
     if key := _by_hand(stage.name, asked):
-        asked["weights"] = store.look(key, asked["weights"]).digest  # of the file that is named, or found where it may be
+        asked["weights"] = store.look(key, asked["weights"]).digest  # of the file that is named or found
     elif asked.get("weights"):
         asked["weights"] = files.fingerprint(Path(asked["weights"]))  # other bytes at the same place are other weights
     if stage.name == "ingest":
