@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from medsynth import codecs
 from medsynth.arms import Arm
 from medsynth.artifacts.cohort import Sample
 from medsynth.data import augment, images
@@ -29,7 +30,7 @@ class Reconstructions:
         raw = torch.from_numpy(np.ascontiguousarray(self.posteriors[rows.numpy()])).to(self.device)
         with torch.no_grad():
             back = self.codec.decode(self.codec.latents(raw, noise.to(self.device)))
-        return images.to_images(images.to_pixels(back))
+        return images.to_images(images.to_pixels(codecs.colours(self.codec, back)))
 
 
 @dataclass(frozen=True)

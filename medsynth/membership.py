@@ -34,15 +34,22 @@ class Knower:
     def load(cls, generator: Path, codec: Path, device: str = "cpu") -> "Knower":
         return cls(generators.load(generator, device), codecs.load(codec, device), device)
 
+    @property
+    def masks(self) -> bool:
+        """Whether it has to see an image with its mask."""
+        return bool(self.codec.picture.masks)
+
     @torch.no_grad()
     def score(self, image: Images, labels: Labels, drawn_with: Sequence[int]) -> float:
         """Minus the generator's loss on one image, (1, channel, row, column), with its labels, (1, label).
 
-        The mean over as many draws as there are seeds. Tokens are not noised, so one draw says it all.
+        A mask that the image has and the codec does not know is left out. The mean over as many draws as there are
+        seeds. Tokens are not noised, so one draw says it all.
         """
         chosen = list(drawn_with[:1] if self.codec.code.vocabulary else drawn_with)
         draws, count = row_draws(chosen), len(chosen)
-        posterior = self.codec.encode(image.to(self.device)).repeat_interleave(count, dim=0)
+        known = image[:, : self.codec.picture.planes].to(self.device)
+        posterior = self.codec.encode(known).repeat_interleave(count, dim=0)
         latents = self.codec.latents(posterior, draws.normal(*self.codec.code.shape).to(self.device))
         return -float(self.generator.loss(latents, labels.repeat(count, 1).to(self.device), draws))
 
@@ -80,7 +87,8 @@ def attack(
     calibrated: list[PerImage] = []
     for part in parts:
         chosen = evenly(part, settings.images)
-        pictures, labels = ImageSet(chosen), labels_of(chosen)
+        masks = any(knower.masks for knower in (own, *references.values()))
+        pictures, labels = ImageSet(chosen, masks=masks), labels_of(chosen)
         scores, differences = np.empty(len(chosen)), np.full(len(chosen), np.nan)
         for row, sample in enumerate(chosen):
             image = pictures.tensor([row]), labels[row : row + 1]

@@ -249,7 +249,9 @@ def why_stale(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> str:
     record = artifact.record()
     old, new = record["settings"], recipe.asked(artifact.stage, artifact.kind)
     changes = [
-        f"{key} {old.get(key)} -> {new[key]}" for key in new if old.get(key) != new[key] and key not in OF_NO_ARM
+        f"{key} {old.get(key)} -> {new.get(key)}"
+        for key in dict.fromkeys([*new, *old])
+        if old.get(key) != new.get(key) and key not in OF_NO_ARM
     ]
     if record["seed"] != recipe.seed:
         changes.append(f"seed {record['seed']} -> {recipe.seed}")

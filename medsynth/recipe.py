@@ -25,7 +25,7 @@ from pydantic import BaseModel, ValidationError
 from medsynth import kinds, presets, variants
 from medsynth.errors import BadUsage, nearest
 from medsynth.sections import Audit, Classify, Compare, Encode, Evaluate, Expand, Features, Ingest
-from medsynth.settings import COSMETIC
+from medsynth.settings import COSMETIC, said
 
 SECTIONS: dict[str, Any] = {
     "ingest": Ingest, "encode": Encode, "expand": Expand, "classify": Classify, "features": Features,
@@ -75,7 +75,7 @@ class Recipe:
     def asked(self, stage: str, kind: str | None = None) -> dict[str, Any]:
         """The settings that what comes out of a stage depends on."""
         settings = self.settings(stage, kind)
-        return {} if settings is None else settings.model_dump(mode="json", exclude=set(COSMETIC))
+        return {} if settings is None else {key: value for key, value in said(settings).items() if key not in COSMETIC}
 
     def codec_of(self, generator: str) -> str:
         """The kind of codec whose latents a generator learns."""

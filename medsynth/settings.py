@@ -13,9 +13,22 @@ STRICT = ConfigDict(
 # Settings that change what is seen on the way, never what comes out: a change of them makes nothing stale.
 COSMETIC = frozenset({"log_every", "preview_every", "checkpoint_seconds", "sharded"})
 
+# Settings that say nothing where no masks are learnt; left out there, so that runs without masks stay as they are.
+OF_MASKS = frozenset({"with_masks", "mask_weight"})
+
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Below1 = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Masked(BaseModel):
+    """Whether a codec learns masks beside the pictures."""
+
+    model_config = STRICT
+
+    with_masks: bool = False
+    """The mask of an image's lesions is one more channel of its picture: what learns the latents draws pairs of both.
+    Every image of the cohort needs a mask, black where there is no lesion."""
 
 
 class Fitting(BaseModel):
@@ -146,3 +159,9 @@ class Denoising(Watched):
     schedule: Literal["constant", "cosine"] = "cosine"
     ema: Share = 0.998
     preview_every: Annotated[int, Field(ge=0)] = 1000
+
+
+def said(settings: BaseModel) -> dict[str, Any]:
+    """The settings that say something, as JSON values."""
+    dumped = settings.model_dump(mode="json")
+    return dumped if dumped.get("with_masks") else {key: dumped[key] for key in dumped if key not in OF_MASKS}

@@ -1,6 +1,6 @@
 """The vocabulary of tensors. Public signatures use these names; layout, range and units are said here.
 
-Images    pixels in [-1, 1]; 1 channel (grey) or 3 (RGB)
+Images    pixels in [-1, 1]; 1 channel (grey) or 3 (RGB), and one more, the last, where masks are learnt: -1 or 1
 Latents   about zero mean and unit deviation in every channel, whatever codec made them
 Tokens    indices into a codec's codebook, whole numbers from 0; what a discrete codec has for latents
 Posterior a codec's raw answer for one image: means, then log-variances, in the codec's own scale; or tokens

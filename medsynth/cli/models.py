@@ -1,11 +1,11 @@
 """What learns from images and draws new ones."""
 
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, Any, get_args
 
 import typer
 
-from medsynth import sampling
+from medsynth import kinds, sampling
 from medsynth.cli.app import absolute, app, names
 from medsynth.command import Common, bring_up_to_date, changed
 from medsynth.errors import BadUsage
@@ -18,6 +18,22 @@ Codec = Annotated[str | None, typer.Option(help=f"{CODECS}.")]
 Weights = Annotated[Path | None, typer.Option(help="Import this folder (diffusers' format) instead of training.")]
 Steps = Annotated[int | None, typer.Option(help="Optimiser steps.")]
 Minutes = Annotated[float | None, typer.Option(help="Train for so long instead of a number of steps.")]
+WithMasks = Annotated[
+    bool | None,
+    typer.Option("--with-masks/--without-masks", help="Learn the mask of each image's lesions as one more channel."),
+]
+
+
+def of_masks(asked: bool | None, codec: str) -> dict[str, Any]:
+    """The setting of a codec that --with-masks is. Raises BadUsage for a codec that cannot learn masks."""
+    if asked is None:
+        return {}
+    if "with_masks" not in kinds.config("codecs", codec).model_fields:
+        able = [kind for kind in kinds.names("codecs") if "with_masks" in kinds.config("codecs", kind).model_fields]
+        raise BadUsage(
+            f"the codec {codec} learns no masks; {listed(able, 'and')} do", hint="--with-masks with --model geca or ldm"
+        )
+    return {f"codec.{codec}.with_masks": asked}
 
 
 @app.command("train-codec", rich_help_panel=PANEL)
@@ -26,12 +42,15 @@ def train_codec(
     common: Common,
     codec: Codec = None,
     weights: Weights = None,
+    with_masks: WithMasks = None,
     steps: Steps = None,
     minutes: Minutes = None,
 ) -> None:
     """Train or import the autoencoder."""
     run = common.directory()
     flags = {"codec.kind": codec, "codec.weights": absolute(weights), "codec.steps": steps, "codec.minutes": minutes}
+    recipe = changed(common, run, flags)
+    flags |= of_masks(with_masks, recipe.codec.kind)
     bring_up_to_date(common, run, changed(common, run, flags), "codec", next_command="encode")
 
 
@@ -41,10 +60,13 @@ def encode(
     common: Common,
     codec: Codec = None,
     weights: Weights = None,
+    with_masks: WithMasks = None,
 ) -> None:
     """Turn images into latents; trains the codec first if the run has none."""
     run = common.directory()
     flags = {"codec.kind": codec, "codec.weights": absolute(weights)}
+    recipe = changed(common, run, flags)
+    flags |= of_masks(with_masks, recipe.codec.kind)
     bring_up_to_date(common, run, changed(common, run, flags), "encode", next_command="train-generator")
 
 
@@ -70,12 +92,15 @@ def train_generator(
     common: Common,
     model: Annotated[str | None, typer.Option(help=f"{GENERATORS}.")] = None,
     size: Annotated[str | None, typer.Option(help=f"{SIZES}.")] = None,
+    with_masks: WithMasks = None,
     steps: Steps = None,
     minutes: Minutes = None,
 ) -> None:
     """Train the generator on the latents; makes codec and latents first if the run has none."""
     run = common.directory()
     flags = {"generator.kind": model, "generator.size": size, "generator.steps": steps, "generator.minutes": minutes}
+    recipe = changed(common, run, flags)
+    flags |= of_masks(with_masks, recipe.codec_of(recipe.generator.kind))
     bring_up_to_date(common, run, changed(common, run, flags), "generator", next_command="expand")
 
 

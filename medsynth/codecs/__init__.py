@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from medsynth import kinds
+from medsynth.settings import said
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,6 +20,12 @@ class Picture:
 
     channels: int  # 1 is grey, 3 is RGB
     size: int  # pixels a side
+    masks: bool = False  # the mask of its lesions is one channel more, the last
+
+    @property
+    def planes(self) -> int:
+        """Channels, that of the mask included."""
+        return self.channels + self.masks
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,7 @@ class Codec(Protocol):
     `findings` (numbers and notes once it has learnt).
     """
 
+    picture: Picture
     code: Code
     trains: bool  # False: there is nothing to learn but the scale
 
@@ -81,11 +89,22 @@ def reconstruct(codec: Any, images: "Images") -> "Images":
     return codec.decode(codec.latents(posterior, images.new_zeros(len(images), *codec.code.shape)))
 
 
+def colours(codec: Any, images: "Images") -> "Images":
+    """What a codec knows of images or gives back, without the mask where there is one."""
+    return images[:, : codec.picture.channels]
+
+
+def lesions(codec: Any, images: "Images") -> "Images":
+    """The mask alone, (batch, 1, row, column) in [-1, 1]; of a codec without masks it has no channels."""
+    return images[:, codec.picture.channels :]
+
+
 def save(folder: Path, codec: Any, config: Any, picture: Picture) -> None:
     """Write what is needed to build the codec again without any flag."""
     from medsynth.artifacts import weights
 
-    facts = {"config": config.model_dump(mode="json"), "picture": {"channels": picture.channels, "size": picture.size}}
+    of_picture = {"channels": picture.channels, "size": picture.size} | ({"masks": True} if picture.masks else {})
+    facts = {"config": said(config), "picture": of_picture}
     weights.save_module(folder, codec, facts | {"code": list(codec.code.shape)} | codec.facts())
 
 

@@ -9,6 +9,8 @@ from medsynth.artifacts import files
 from medsynth.data import png
 from medsynth.shapes import Images
 
+MASK_THRESHOLD = 0.5  # between black and white: from here on a pixel of a drawn mask is part of a lesion
+
 
 def write_png(path: Path, pixels: np.ndarray, *, synced: bool = True) -> None:
     """Write uint8 pixels, (row, column, 1 or 3), without any metadata."""
@@ -24,6 +26,12 @@ def to_pixels(images: Images) -> np.ndarray:
     """[-1, 1] (image, channel, row, column) -> uint8 (image, row, column, channel), rounded."""
     scaled = ((images.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
     return scaled.permute(0, 2, 3, 1).cpu().numpy()
+
+
+def to_masks(images: Images) -> np.ndarray:
+    """[-1, 1] (image, 1, row, column) -> uint8 (image, row, column, 1): 255 from MASK_THRESHOLD on, else 0."""
+    inside = (images.float() + 1) / 2 >= MASK_THRESHOLD
+    return (inside.to(torch.uint8) * 255).permute(0, 2, 3, 1).cpu().numpy()
 
 
 def grid(rows: list[np.ndarray], gap: int = 2) -> np.ndarray:

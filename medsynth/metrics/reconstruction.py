@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from medsynth.metrics.masks import dice
+
 REACH = 5  # pixels to either side in the window of structural similarity
 
 
@@ -14,6 +16,12 @@ def peak_signal_to_noise(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """PSNR in dB of uint8 pictures (image, row, column, channel); one number a picture, at most 100 for equal ones."""
     squared = ((one.astype(np.float64) - other) ** 2).mean(axis=(1, 2, 3))
     return 10 * np.log10(255**2 / np.maximum(squared, 255**2 / 1e10))
+
+
+def lesion_dice(true: np.ndarray, made: np.ndarray) -> np.ndarray:
+    """Dice of uint8 masks (image, row, column, 1), 0 or 255; one number an image, nan where `true` has no lesion: there
+    is nothing to be given back."""
+    return np.array([dice(b > 0, a > 0) if a.any() else np.nan for a, b in zip(true, made, strict=True)])
 
 
 def structural_similarity(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from medsynth.artifacts.cohort import Cohort
 from medsynth.artifacts.scores import Score
 from medsynth.codecs import Picture
 from medsynth.data import images
-from medsynth.data.loading import ImageSet, labels_of
+from medsynth.data.loading import ImageSet, labels_of, refuse_without_masks
 from medsynth.draws import Draws
 from medsynth.job import Job, Result
 from medsynth.metrics import reconstruction
@@ -41,8 +41,8 @@ def run(job: Job) -> Result:
     everyone = cohort.load(job.input("ingest"))
     assert job.fold is not None
     training, held_out = everyone.training(job.fold), everyone.selection(job.fold)
-    pixels = ImageSet(training.samples)
-    picture = Picture(everyone.facts.channels, everyone.facts.image_size)
+    picture = _picture(job, everyone)
+    pixels = ImageSet(training.samples, masks=picture.masks)
     model, learns = _build(job, picture, pixels, training)
     fitted = None
     if learns:
@@ -64,13 +64,21 @@ def forecast(job: Job) -> dict[str, Any]:
     """What training would take."""
     everyone = cohort.load(job.input("ingest"))
     assert job.fold is not None
-    training = everyone.training(job.fold)
-    pixels = ImageSet(training.samples)
-    model, learns = _build(job, Picture(everyone.facts.channels, everyone.facts.image_size), pixels, training)
+    training, picture = everyone.training(job.fold), _picture(job, everyone)
+    pixels = ImageSet(training.samples, masks=picture.masks)
+    model, learns = _build(job, picture, pixels, training)
     if not learns:
         return {"images": len(pixels), "steps": 0}
     played = _played(job, model, pixels, everyone.facts.mirror)
     return foretell(model, played, items=len(pixels), settings=job.settings, place=_place(job))
+
+
+def _picture(job: Job, everyone: Cohort) -> Picture:
+    """What the codec is made for. Raises BadData where masks are asked for and an image of any patient has none."""
+    masks = getattr(job.settings, "with_masks", False)
+    if masks:
+        refuse_without_masks(everyone.samples)
+    return Picture(everyone.facts.channels, everyone.facts.image_size, masks)
 
 
 def _build(job: Job, picture: Picture, pixels: ImageSet, training: Cohort) -> tuple[Any, bool]:
@@ -162,29 +170,37 @@ def _measure(model: Any, pixels: ImageSet, job: Job) -> None:
 @torch.no_grad()
 def _errors(model: Any, held_out: Cohort, job: Job) -> dict[str, Score]:
     """The codec's loss on patients it has not seen: no generator that stands on it can be better."""
-    pixels = ImageSet(held_out.samples)
-    psnr, mae = [], []
+    pixels = ImageSet(held_out.samples, masks=model.picture.masks)
+    lost: dict[str, list[np.ndarray]] = {"psnr": [], "mae": [], "mask_dice": []}
     for rows in _batches(len(pixels)):
-        batch = pixels.tensor(rows)
-        true, made = images.to_pixels(batch), images.to_pixels(codecs.reconstruct(model, batch.to(job.device)))
-        psnr.append(reconstruction.peak_signal_to_noise(true, made))
-        mae.append(reconstruction.mean_absolute_error(true, made))
-    n = len(pixels)
+        pair = pixels.tensor(rows), codecs.reconstruct(model, pixels.tensor(rows).to(job.device))
+        true, made = (images.to_pixels(codecs.colours(model, each)) for each in pair)
+        lost["psnr"].append(reconstruction.peak_signal_to_noise(true, made))
+        lost["mae"].append(reconstruction.mean_absolute_error(true, made))
+        if model.picture.masks:
+            overlap = reconstruction.lesion_dice(*(images.to_masks(codecs.lesions(model, each)) for each in pair))
+            lost["mask_dice"].append(overlap[np.isfinite(overlap)])
+    found = {name: np.concatenate(parts) for name, parts in lost.items() if parts}
     return {
-        "selection.psnr": Score(float(np.concatenate(psnr).mean()), n=n, unit="image"),
-        "selection.mae": Score(float(np.concatenate(mae).mean()), n=n, unit="image"),
+        f"selection.{name}": Score(float(each.mean()), n=len(each), unit="image")
+        for name, each in found.items()
+        if len(each)
     }
 
 
 @torch.no_grad()
 def _preview(job: Job, name: str, model: Any, held_out: Cohort) -> None:
-    """Above the pictures, below their reconstructions. The scale cancels out, so it need not be measured yet."""
+    """Above the pictures, below their reconstructions, then masks in the same way. The scale cancels out, so it need
+    not be measured yet."""
     (job.out / "previews").mkdir(exist_ok=True)
-    batch = ImageSet(held_out.samples[:SHOWN]).tensor(range(min(SHOWN, len(held_out.samples))))
+    shown = held_out.samples[:SHOWN]
+    batch = ImageSet(shown, masks=model.picture.masks).tensor(range(len(shown)))
     made = codecs.reconstruct(model, batch.to(job.device))
-    images.write_png(
-        job.out / "previews" / f"{name}.png", images.grid([images.to_pixels(batch), images.to_pixels(made)])
-    )
+    pair = batch, made
+    rows = [images.to_pixels(codecs.colours(model, each)) for each in pair]
+    if model.picture.masks:
+        rows += [images.to_masks(codecs.lesions(model, each)).repeat(model.picture.channels, axis=3) for each in pair]
+    images.write_png(job.out / "previews" / f"{name}.png", images.grid(rows))
 
 
 def _batches(count: int) -> list[range]:
@@ -200,6 +216,7 @@ def _result(job: Job, model: Any, training: Cohort, fitted: Fitted | None) -> Re
         "steps": fitted.steps if fitted else 0,
         "held_out_psnr_db": round(found["selection.psnr"].value, 2),
         "held_out_error_of_255": round(found["selection.mae"].value, 2),
+        **({"held_out_mask_dice": round(dice.value, 3)} if (dice := found.get("selection.mask_dice")) else {}),
         "held_out_images": found["selection.psnr"].n,
     }
     notes = list(fitted.notes() if fitted else ())

@@ -50,7 +50,7 @@ def run(job: Job) -> Result:
     plain: list[Copies] = []
     moved: list[Copies] = []
     for samples, augmented in zip(parts, (job.settings.augmented, 0), strict=True):
-        pixels = ImageSet(samples)
+        pixels = ImageSet(samples, masks=codec.picture.masks)
         for first in range(0, len(samples), BATCH):
             some = samples[first : first + BATCH]
             batch = pixels.tensor(range(first, first + len(some))).to(job.device)

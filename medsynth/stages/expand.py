@@ -15,7 +15,7 @@ import torch
 
 from medsynth import codecs, cost, generators, interrupt, seeds
 from medsynth.artifacts import cohort, files
-from medsynth.artifacts.cohort import IMAGES, Cohort, Sample
+from medsynth.artifacts.cohort import IMAGES, MASKS, Cohort, Sample
 from medsynth.cost import Lap, Spent
 from medsynth.data import images, png
 from medsynth.data.loading import labels_of
@@ -35,15 +35,21 @@ class Wanted:
     sample: Sample
     seed: int
 
+    @property
+    def files(self) -> list[Path]:
+        """Its picture, and its mask if it has one."""
+        return [path for path in (self.sample.image, self.sample.mask) if path]
+
 
 def run(job: Job) -> Result:
     """Draw what is not there yet. Batches are cut the same way in every attempt and in any number of processes."""
     assert job.fold is not None
     training = cohort.load(job.input("ingest")).training(job.fold)
-    wanted = plan(job, training)
-    (job.out / IMAGES).mkdir(exist_ok=True)
-    cost.forget_peak(job.device)
     generator, codec = _models(job)
+    wanted = plan(job, training, masks=codec.picture.masks)
+    for name in (IMAGES, *([MASKS] if codec.picture.masks else [])):
+        (job.out / name).mkdir(exist_ok=True)
+    cost.forget_peak(job.device)
     _draw(job, _share(job, wanted), generator, codec)
     job.world.wait()
     if job.world.is_first:
@@ -70,7 +76,7 @@ def forecast(job: Job) -> dict[str, Any]:
     batch = wanted[: job.settings.batch_size]
     generator, codec = _models(job)
     started = time.perf_counter()
-    pixels = _decoded(codec, _sampled(job, generator, batch))
+    pixels, _ = _decoded(codec, _sampled(job, generator, batch))
     seconds = (time.perf_counter() - started) / len(batch)
     return {
         "real": len(training.samples),
@@ -82,8 +88,8 @@ def forecast(job: Job) -> dict[str, Any]:
     }
 
 
-def plan(job: Job, training: Cohort) -> list[Wanted]:
-    """Every synthetic image, `factor` for each training image, each with a seed of its own."""
+def plan(job: Job, training: Cohort, *, masks: bool = False) -> list[Wanted]:
+    """Every synthetic image, `factor` for each training image, each with a seed of its own; with its mask if asked."""
     wanted = []
     for copy in range(job.settings.factor):
         for source in training.samples:
@@ -91,6 +97,7 @@ def plan(job: Job, training: Cohort) -> list[Wanted]:
             made = Sample(
                 sample=name, patient="", image=Path(job.out) / IMAGES / f"{name}.png", labels=source.labels,
                 origin="synthetic", label_source=source.sample,
+                mask=Path(job.out) / MASKS / f"{name}.png" if masks else None,
             )  # fmt: skip
             wanted.append(
                 Wanted(made, seeds.derive(job.recipe.seed, "expand", job.kind, job.fold, source.sample, copy))
@@ -111,7 +118,7 @@ def _draw(job: Job, batches: list[list[Wanted]], generator: Any, codec: Any) -> 
 
     While the network draws a batch, the one before is decoded and written: no more than two are in memory.
     """
-    missing = [batch for batch in batches if not all(png.is_whole(w.sample.image) for w in batch)]
+    missing = [batch for batch in batches if not all(png.is_whole(path) for w in batch for path in w.files)]
     spent, since = Spent.load(job.out, job.world.rank), time.perf_counter()
     total = sum(map(len, batches))
     done = total - sum(map(len, missing))
@@ -119,8 +126,8 @@ def _draw(job: Job, batches: list[list[Wanted]], generator: Any, codec: Any) -> 
     def store(batch: list[Wanted], latents: Latents, lap: Lap) -> int:
         nonlocal since
         with lap.beside():
-            pixels = _decoded(codec, latents)
-        for _ in writers.map(_write, batch, pixels):
+            decoded = _decoded(codec, latents)
+        for _ in writers.map(_write, batch, *decoded):
             pass  # an error of the disk comes up here
         since, before = time.perf_counter(), since
         spent.add(len(batch), lap.seconds(), since - before)
@@ -145,8 +152,9 @@ def _draw(job: Job, batches: list[list[Wanted]], generator: Any, codec: Any) -> 
             interrupt.check()
         if storing:
             stored(storing.result())
-        list(writers.map(files.sync, (w.sample.image for batch in batches for w in batch)))
-    files.sync_folder(job.out / IMAGES)
+        list(writers.map(files.sync, (path for batch in batches for w in batch for path in w.files)))
+    for folder in {path.parent for batch in batches for w in batch for path in w.files}:
+        files.sync_folder(folder)
     if missing:
         spent.add(0, 0.0, time.perf_counter() - since)
         spent.save(job.out, job.world.rank)
@@ -163,10 +171,15 @@ def _sampled(job: Job, generator: Any, batch: list[Wanted]) -> Latents:
 
 
 @torch.no_grad()
-def _decoded(codec: Any, latents: Latents) -> np.ndarray:
-    """Pixels, decoded some at a time: what a decoder holds on the way is far larger than an image."""
-    return np.concatenate([images.to_pixels(codec.decode(part)) for part in latents.split(DECODED)])
+def _decoded(codec: Any, latents: Latents) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels and masks as they are stored, uint8 (image, row, column, channel); no channels of masks where there are
+    none. Decoded some at a time: what a decoder holds on the way is far larger than an image."""
+    made = [codec.decode(part) for part in latents.split(DECODED)]
+    pixels = [images.to_pixels(codecs.colours(codec, part)) for part in made]
+    return np.concatenate(pixels), np.concatenate([images.to_masks(codecs.lesions(codec, part)) for part in made])
 
 
-def _write(wanted: Wanted, pixels: np.ndarray) -> None:
+def _write(wanted: Wanted, pixels: np.ndarray, mask: np.ndarray) -> None:
     images.write_png(wanted.sample.image, pixels, synced=False)
+    if wanted.sample.mask:
+        images.write_png(wanted.sample.mask, mask, synced=False)

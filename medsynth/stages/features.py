@@ -39,7 +39,7 @@ def run(job: Job) -> Result:
     mirror = everyone.facts.mirror and job.kind == REAL
     toll = Toll(job) if _through(job) else None
     values, mirrored, small = [], [], []
-    for batch in _batches(job, samples):
+    for batch in _batches(job, samples, masks=toll is not None and toll.codec.picture.masks):
         seen = batch if toll is None else toll.back(batch)
         values.append(extractor.features(seen).float().cpu().numpy())
         if mirror:
@@ -73,9 +73,9 @@ def _samples(job: Job) -> tuple[Sample, ...]:
     return cohort.load(job.input("expand")).samples
 
 
-def _batches(job: Job, samples: Sequence[Sample]) -> Iterator[Images]:
+def _batches(job: Job, samples: Sequence[Sample], *, masks: bool) -> Iterator[Images]:
     """The pictures of the set, on the job's device."""
-    pixels = ImageSet(samples)
+    pixels = ImageSet(samples, masks=masks)
     for rows in torch.arange(len(samples)).split(job.settings.batch_size):
         yield pixels.tensor(rows).to(job.device)
         job.progress(f"features {job.kind}, fold {job.fold}", int(rows[-1]) + 1, len(samples))
@@ -95,12 +95,17 @@ class Toll:
         self.judge = classifier.load(job.input("classify")).to(job.device).eval()
         self.psnr: list[np.ndarray] = []
         self.ssim: list[np.ndarray] = []
+        self.dice: list[np.ndarray] = []
         self.said: dict[str, list[np.ndarray]] = {"auc": [], "auc_reconstructed": []}
 
     def back(self, batch: Images) -> Images:
         """Images as the codec gives them back, rounded as stored images are; what they lost is taken down."""
-        true, made = images.to_pixels(batch), images.to_pixels(codecs.reconstruct(self.codec, batch))
-        back = images.to_images(made).to(batch.device)
+        pair = batch, codecs.reconstruct(self.codec, batch)
+        true, made = (images.to_pixels(codecs.colours(self.codec, each)) for each in pair)
+        if self.codec.picture.masks:
+            masks = (images.to_masks(codecs.lesions(self.codec, each)) for each in pair)
+            self.dice.append(reconstruction.lesion_dice(*masks))
+        batch, back = codecs.colours(self.codec, batch), images.to_images(made).to(batch.device)
         self.psnr.append(reconstruction.peak_signal_to_noise(true, made))
         self.ssim.append(reconstruction.structural_similarity(true, made))
         for name, seen in (("auc", batch), ("auc_reconstructed", back)):
@@ -114,7 +119,12 @@ class Toll:
         for name, parts in self.said.items():
             area = macro_auc(Rated("image", truth, np.concatenate(parts)[tested]))
             means |= {} if area is None else {name: area}
-        return {f"test.{name}": Score(float(value), n=len(truth), unit="image") for name, value in means.items()}
+        found = {f"test.{name}": Score(float(value), n=len(truth), unit="image") for name, value in means.items()}
+        overlap = np.concatenate(self.dice)[tested] if self.dice else np.empty(0)
+        overlap = overlap[np.isfinite(overlap)]
+        if len(overlap):
+            found["test.mask_dice"] = Score(float(overlap.mean()), n=len(overlap), unit="image with a lesion")
+        return found
 
 
 def _remarks(job: Job, extractor: Any) -> tuple[str, ...]:

@@ -154,13 +154,23 @@ def _seed(job: Job) -> int:
     return seeds.derive(job.recipe.seed, "generator", job.kind, job.fold)
 
 
+def _rows(pictures: np.ndarray) -> list[np.ndarray]:
+    return [pictures[first : first + COLUMNS] for first in range(0, len(pictures), COLUMNS)]
+
+
 def _preview(job: Job, model: Any, material: Material, step: int) -> None:
-    """The same seeds at every step; a row for each of the commonest label vectors, the commonest first."""
+    """The same seeds at every step; a row for each of the commonest label vectors, the commonest first.
+
+    Where masks are drawn, too, they stand below their images.
+    """
     vectors, counts = np.unique(material.training.labels.numpy(), axis=0, return_counts=True)
     chosen = vectors[np.argsort(-counts, kind="stable")[:ROWS]]
     wanted = torch.from_numpy(chosen).repeat_interleave(COLUMNS, dim=0)
     draws = row_draws([seeds.derive(job.recipe.seed, "preview", i) for i in range(len(wanted))])
-    pixels = images.to_pixels(material.codec.decode(model.sample(wanted, draws, Sampling.of(job.recipe.expand))))
-    rows = [pixels[first : first + COLUMNS] for first in range(0, len(pixels), COLUMNS)]
+    made = material.codec.decode(model.sample(wanted, draws, Sampling.of(job.recipe.expand)))
+    rows = _rows(images.to_pixels(codecs.colours(material.codec, made)))
+    if material.codec.picture.masks:
+        masks = _rows(images.to_masks(codecs.lesions(material.codec, made)).repeat(rows[0].shape[3], axis=3))
+        rows = [row for pair in zip(rows, masks, strict=True) for row in pair]
     (job.out / "previews").mkdir(exist_ok=True)
     images.write_png(job.out / "previews" / f"step-{step:07d}.png", images.grid(rows))

@@ -1,16 +1,12 @@
-"""Settings of the identity codec: there are none."""
+"""Settings of the identity codec: whether it has masks, and no others."""
 
 from typing import Literal
 
-from pydantic import BaseModel
-
-from medsynth.settings import STRICT
+from medsynth.settings import Masked
 
 
-class Config(BaseModel):
+class Config(Masked):
     """Settings of the identity codec."""
-
-    model_config = STRICT
 
     kind: Literal["identity"] = "identity"
     """Pixels as they are."""

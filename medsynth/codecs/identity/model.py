@@ -21,8 +21,8 @@ class Model(nn.Module):
 
     def __init__(self, config: Config, picture: Picture) -> None:
         super().__init__()
-        self.shape = (picture.channels, picture.size, picture.size)
-        self.scale = Scale(picture.channels)
+        self.picture, self.shape = picture, (picture.planes, picture.size, picture.size)
+        self.scale = Scale(picture.planes)
         self.code = self._code()
         self.register_load_state_dict_post_hook(_know_the_code)
 

@@ -4,10 +4,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from medsynth.settings import Fitting, Positive
+from medsynth.settings import Fitting, Masked, Positive
 
 
-class Config(Fitting):
+class Config(Masked, Fitting):
     """Settings of the kl codec."""
 
     # The shape of sd-vae-ft, which Elbatel et al. 2024 took as it came: `weights` imports it.
@@ -27,6 +27,8 @@ class Config(Fitting):
     """Begin as the best linear code of small patches, which the network then refines; without it, from nothing."""
     kl_weight: Annotated[float, Field(ge=0)] = 1e-6
     """Weight of the Kullback-Leibler term against the reconstruction error of a pixel."""
+    mask_weight: Annotated[float, Field(ge=0)] = 1.0
+    """With masks: weight of the mask's loss against the reconstruction error of a pixel."""
     weights: str | None = None
     """Import this local folder (config.json and safetensors, diffusers' format) instead of training."""
 

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from medsynth.codecs import Code, Picture
+from medsynth.codecs import Code, Picture, colours, lesions
 from medsynth.codecs.kl.config import Config
+from medsynth.codecs.masks import mask_loss
 from medsynth.codecs.scale import Scale
 from medsynth.codecs.shortcut import Shortcut
 from medsynth.draws import Draws
@@ -27,7 +28,7 @@ class Model(nn.Module):
 
     def __init__(self, config: Config, picture: Picture, architecture: dict[str, Any] | None = None) -> None:
         super().__init__()
-        self.kl_weight, self.picture = config.kl_weight, picture
+        self.kl_weight, self.mask_weight, self.picture = config.kl_weight, config.mask_weight, picture
         self.network = _network(architecture or _architecture(config, picture))
         self.network.requires_grad_(True)
         settings = self.network.config
@@ -40,7 +41,7 @@ class Model(nn.Module):
         side = picture.size // factor
         self.code = Code((settings.latent_channels, side, side))
         has_shortcut = config.shortcut and not config.weights
-        self.shortcut = Shortcut(picture.channels, settings.latent_channels, factor) if has_shortcut else None
+        self.shortcut = Shortcut(picture.planes, settings.latent_channels, factor) if has_shortcut else None
         if self.shortcut:
             _begin_silent(self.network)
         self.scale = Scale(settings.latent_channels)
@@ -54,7 +55,12 @@ class Model(nn.Module):
         """Read a local folder in diffusers' format. Raises MissingWeights for one that is not whole or not for this."""
         network = _published(folder)
         channels = network.config.in_channels
-        if channels not in (3, picture.channels):
+        if picture.masks and channels != picture.planes:
+            raise _unusable(
+                folder, f"it is for pictures of {_count(channels)}, and with masks they have {picture.planes}",
+                hint="--without-masks; or train an autoencoder with them: --set codec.weights=",
+            )  # fmt: skip
+        if channels not in (3, picture.planes):
             raise _unusable(folder, f"it is for pictures of {_count(channels)}, not of {picture.channels}")
         model = cls(config, picture, _plain(network.config))
         model.network.load_state_dict(network.state_dict())
@@ -69,16 +75,22 @@ class Model(nn.Module):
             self.shortcut.fit(images)
 
     def loss(self, images: Images, draws: Draws) -> Loss:
-        """Absolute error of pixels and of their differences to the neighbours, and the Kullback-Leibler term."""
+        """Absolute error of pixels and of their differences to the neighbours, the Kullback-Leibler term, and where there
+        is a mask, its loss."""
         mean, log_variance = self.encode(images).chunk(2, dim=1)
         noise = draws.normal(*self.code.shape).to(images)
         decoded = self._decode(mean + (0.5 * log_variance).exp() * noise)
         divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).mean()
+        if self.picture.masks:
+            masked = self.mask_weight * mask_loss(lesions(self, decoded), lesions(self, images))
+            decoded, images = colours(self, decoded), colours(self, images)
+        else:
+            masked = images.new_zeros(())
         edges = sum((F.l1_loss(decoded.diff(dim=side), images.diff(dim=side)) for side in (2, 3)), images.new_zeros(()))
-        return F.l1_loss(decoded, images) + EDGE_WEIGHT * edges + self.kl_weight * divergence
+        return F.l1_loss(decoded, images) + EDGE_WEIGHT * edges + masked + self.kl_weight * divergence
 
     def encode(self, images: Images) -> Posterior:
-        if self.network.config.in_channels == 3 and self.picture.channels == 1:
+        if self.network.config.in_channels == 3 and self.picture.planes == 1:
             images = images.expand(-1, 3, -1, -1)  # grey images for an imported colour codec
         mean, log_variance = self.network.encode(images).latent_dist.parameters.chunk(2, dim=1)
         if self.shortcut:
@@ -106,15 +118,15 @@ class Model(nn.Module):
         images = self.network.decode(raw).sample
         if self.shortcut:
             images = images + self.shortcut.decode(raw)
-        return images.mean(dim=1, keepdim=True) if images.shape[1] > self.picture.channels else images
+        return images.mean(dim=1, keepdim=True) if images.shape[1] > self.picture.planes else images
 
 
 def _architecture(config: Config, picture: Picture) -> dict[str, Any]:
     levels = {2: 2, 4: 3, 8: 4, 16: 5}[config.factor]
     widths = [config.width * min(2**level, 4) for level in range(levels)]
     return {
-        "in_channels": picture.channels,
-        "out_channels": picture.channels,
+        "in_channels": picture.planes,
+        "out_channels": picture.planes,
         "down_block_types": ["DownEncoderBlock2D"] * levels,
         "up_block_types": ["UpDecoderBlock2D"] * levels,
         "block_out_channels": widths,
@@ -161,10 +173,10 @@ def _published(folder: Path) -> Any:
     return network
 
 
-def _unusable(folder: Path, reason: str) -> MissingWeights:
+def _unusable(folder: Path, reason: str, hint: str = "") -> MissingWeights:
     return MissingWeights(
         f"{folder} holds no autoencoder that can be used: {reason}",
-        hint="--weights FOLDER, as diffusers' save_pretrained writes it",
+        hint=hint or "--weights FOLDER, as diffusers' save_pretrained writes it",
     )
 
 
