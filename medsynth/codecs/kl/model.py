@@ -75,8 +75,8 @@ class Model(nn.Module):
             self.shortcut.fit(images)
 
     def loss(self, images: Images, draws: Draws) -> Loss:
-        """Absolute error of pixels and of their differences to the neighbours, the Kullback-Leibler term, and where there
-        is a mask, its loss."""
+        """Absolute error of pixels and of their differences to the neighbours, the Kullback-Leibler term, and the
+        loss of the mask where there is one."""
         mean, log_variance = self.encode(images).chunk(2, dim=1)
         noise = draws.normal(*self.code.shape).to(images)
         decoded = self._decode(mean + (0.5 * log_variance).exp() * noise)
