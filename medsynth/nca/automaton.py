@@ -53,10 +53,10 @@ class Automaton(nn.Module):
         A row depends on its own random numbers alone. Observers see every step. `fast`: by the form that leaves out
         cells that do not fire, or by the plain one, which can be exported; left out: by the one that takes less time.
         """
-        lengths = torch.full((len(state),), steps) if isinstance(steps, int) else steps.cpu()
+        lengths = None if isinstance(steps, int) else steps.cpu()
         firing = self._firing(state, fast)
-        for index in range(int(lengths.max()) if len(lengths) else 0):
-            lives = lengths > index
+        for index in range(steps if isinstance(steps, int) else max(steps.tolist(), default=0)):
+            lives = None if lengths is None else lengths > index
             before, state = state, self._one(state, lives, draws, firing)
             for observe in observers:
                 observe(index, before, state)
@@ -77,16 +77,20 @@ class Automaton(nn.Module):
         low = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else state.dtype
         return Firing(self.perception, self.update, self.layout.condition, self.dynamics.size, low)
 
-    def _one(self, state: Tensor, lives: Tensor, draws: Draws, firing: Firing | None) -> Tensor:
-        """One step of the rows that are not done; lives (batch,), on the CPU."""
+    def _one(self, state: Tensor, lives: Tensor | None, draws: Draws, firing: Firing | None) -> Tensor:
+        """One step of the rows that are not done: lives (batch,), on the CPU; None: of all."""
         if self.dynamics.noise:
-            noise = draws.normal(*state.shape[1:3], self.layout.moving) * lives[:, None, None, None]
+            noise = draws.normal(*state.shape[1:3], self.layout.moving)
+            noise = noise if lives is None else noise * lives[:, None, None, None]
             state = self._moved(state, self.dynamics.noise * noise.to(state))
-        fires = (draws.uniform(*state.shape[1:3]) < self.dynamics.fire_rate) & lives[:, None, None]
+        fires = draws.uniform(*state.shape[1:3]) < self.dynamics.fire_rate
+        fires = fires if lives is None else fires & lives[:, None, None]
         hides = self.training and self.update.dropout > 0
         seeds = [own.initial_seed() for own in draws.apart(torch.device("cpu")).generators] if hides else None
         stepped = self._stepped(state, fires.to(state.device), seeds, firing)
-        return stepped if lives.all() else torch.where(lives.to(state.device)[:, None, None, None], stepped, state)
+        if lives is None or lives.all():
+            return stepped
+        return torch.where(lives.to(state.device)[:, None, None, None], stepped, state)
 
     def _stepped(self, state: Tensor, fires: Tensor, seeds: Sequence[int] | None, firing: Firing | None) -> Tensor:
         hidden = None if seeds is None else self._hidden(fires, seeds)
