@@ -149,7 +149,7 @@ def _named(run: Path | None, words: list[str]) -> dict[str, Path]:
 
 def _looked_into() -> str:
     places = ", then ".join(map(str, store.places()))
-    return f"weights are looked for in {places}; MEDSYNTH_WEIGHTS names the first; another file by --weights or a recipe"
+    return f"weights are looked for in {places}; MEDSYNTH_WEIGHTS names the first; others by --weights or a recipe"
 
 
 def _show(rows: list[dict[str, Any]]) -> None:
