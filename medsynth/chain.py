@@ -37,11 +37,11 @@ STAGES = (
     ),
     Stage(
         "evaluate", "evaluate", needs=("ingest", "classify", "expand", "features"),
-        prepares=("classify", "features"), on_request=True,
+        prepares=("classify", "features"),
     ),
     Stage(
         "audit", "audit", needs=("ingest", "expand", "features", "generator", "codec"),
-        prepares=("classify", "features"), on_request=True, across_folds=True,
+        prepares=("classify", "features"), across_folds=True,
     ),
     Stage("segment", "segment", needs=("ingest",), parallel=True, on_request=True),
     Stage("compare", "compare", needs=("ingest",), per_fold=False, gathers=("classify",), across_folds=True),
@@ -53,6 +53,7 @@ STAGES = (
     ),
 )  # fmt: skip
 REAL, THROUGH = "real", "through-"  # kinds of features: of real images, of real images that went through a codec
+SKIPPABLE = ("evaluate", "audit")  # a run may leave them out: nothing is made from what they find
 WITHOUT_TORCH = ("ingest", "compare", "report")  # numbers and files only
 LOSSLESS = "identity"  # the codec that loses nothing
 BY_NAME = {stage.name: stage for stage in STAGES}

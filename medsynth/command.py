@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from medsynth import console, distributed, interrupt, pipeline, plan, presets
 from medsynth import recipe as recipes
-from medsynth.chain import STAGES, WITHOUT_TORCH
+from medsynth.chain import SKIPPABLE, STAGES, WITHOUT_TORCH
 from medsynth.errors import BadUsage, MedsynthError, MissingStep
 from medsynth.pipeline import Options, Outcome
 from medsynth.recipe import Recipe
@@ -106,8 +106,14 @@ def _say_of_another_codec(before: str, now: str) -> None:
         )
 
 
-def run_chain(common: Common, recipe_name: str | None, preset: str | None, models: list[str]) -> None:
-    """Every stage in order, for these kinds of generator; for the recipe's own where none is named."""
+def run_chain(
+    common: Common, recipe_name: str | None, preset: str | None, models: list[str], skipped: list[str]
+) -> None:
+    """Every stage in order but those that are skipped, for these kinds of generator; for the recipe's own where none
+    is named. Raises BadUsage for a stage that others are made from."""
+    for name in skipped:
+        if name not in SKIPPABLE:
+            raise BadUsage(f"--skip {name} cannot be left out", hint=f"--skip {' or --skip '.join(SKIPPABLE)}")
     if recipe_name:
         run = RunDirectory.named(common.run) or common.directory()
         words = [f"preset={preset}"] if preset else []
@@ -118,14 +124,14 @@ def run_chain(common: Common, recipe_name: str | None, preset: str | None, model
     models = [*dict.fromkeys(models)] or [asked.generator.kind]
     asked = asked.with_generators(models)
     codecs = [*dict.fromkeys(asked.codec_of(kind) for kind in models)]
-    kinds_of = {"codec": codecs, "encode": codecs, "generator": models, "expand": models}
+    kinds_of = {"codec": codecs, "encode": codecs, **dict.fromkeys(("generator", "expand", *SKIPPABLE), models)}
     if asked.ingest.source:
         source = str(Path(asked.ingest.source).resolve())
         asked = replace(asked, ingest=asked.ingest.model_copy(update={"source": source}))
     outcomes: list[Outcome] = []
     foretold: list[dict[str, Any]] = []
     for stage in STAGES:
-        if stage.on_request or (common.fold and stage.across_folds):  # what is about all folds
+        if stage.on_request or stage.name in skipped or (common.fold and stage.across_folds):  # what is about all folds
             continue
         kinds = kinds_of.get(stage.name)
         if common.dry_run:
@@ -135,7 +141,7 @@ def run_chain(common: Common, recipe_name: str | None, preset: str | None, model
     if common.dry_run:
         show_forecast(common, run, foretold)
     elif common.fold:
-        show(common, run, outcomes, run.typed("report"))
+        show(common, run, outcomes, run.typed("report" if "audit" in skipped else "audit"))
     else:
         show(common, run, outcomes, report=str((run.artifact("report").folder / "index.html").resolve()))
 

@@ -46,7 +46,9 @@ def run(common: Common, models: list[str]) -> None:
     folds = list(common.fold) or list(range(recipe.ingest.tested_folds))
     if not common.quiet:
         console.say(f"{len(folds)} folds are trained side by side; stopped, the same command goes on")
-    _side_by_side(common, run, folds, models)
+    of_models = [word for kind in models for word in ("--model", kind)]
+    for words in (["run", *of_models], ["audit", *of_models]):  # an audit asks the generators of other folds, too
+        _side_by_side(common, run, folds, words)
     outcomes = [*ingested, *command.carry_out(common, run, recipe, "report")]
     page = run.artifact("report").folder.resolve() / "index.html"
     areas = _areas(run, folds)
@@ -71,12 +73,11 @@ def _draw(folder: Path, common: Common) -> None:
         draw_cohort(folder, patients=PATIENTS, seed=0, size=PIXELS, progress=step)
 
 
-def _side_by_side(common: Common, run: RunDirectory, folds: list[int], models: list[str]) -> None:
-    """One process a fold: small models gain more from that than from many threads in each product."""
+def _side_by_side(common: Common, run: RunDirectory, folds: list[int], asked: list[str]) -> None:
+    """A command, one process a fold: small models gain more from that than from many threads in each product."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    words = [sys.executable, "-m", "medsynth", "run", "--run", str(run.root), "--device", common.device]
+    words = [sys.executable, "-m", "medsynth", *asked, "--run", str(run.root), "--device", common.device]
     words += ["--threads", str(common.threads or max(1, cores // len(folds)))]
-    words += [word for kind in models for word in ("--model", kind)]
     words += ["--quiet"] if common.quiet else []
     children = [_start([*words, "--fold", str(fold)]) for fold in folds]
     tellers = [Thread(target=_tell, args=(child,)) for child in children]
@@ -96,7 +97,7 @@ def _side_by_side(common: Common, run: RunDirectory, folds: list[int], models: l
     interrupt.check()
     for fold, code in zip(folds, codes, strict=True):
         if code:
-            failure = MedsynthError(f"fold {fold} did not come to its end", hint=run.typed(f"run --fold {fold}"))
+            failure = MedsynthError(f"fold {fold} did not come to its end", hint=run.typed(f"{asked[0]} --fold {fold}"))
             failure.exit_code = code if code > 0 else 1
             raise failure
 

@@ -39,6 +39,8 @@ TINY = tuple(
         "generator.watch_images=2",
         "expand.factor=2", "expand.sampling_steps=2", "expand.batch_size=8",
         "classify.steps=2", "classify.batch_size=4", "classify.evaluate_every=2",
+        "evaluate.bootstrap=20", "evaluate.reference_draws=2", "evaluate.pairs=4",
+        "audit.bootstrap=20", "audit.membership_images=2",
     )
     for word in ("--set", change)
 )  # fmt: skip

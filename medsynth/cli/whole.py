@@ -6,6 +6,7 @@ import typer
 
 from medsynth import command, console, plan
 from medsynth import recipe as recipes
+from medsynth.chain import SKIPPABLE
 from medsynth.cli.app import app
 from medsynth.command import Common, bring_up_to_date, changed
 from medsynth.errors import BadUsage
@@ -48,9 +49,12 @@ def run_recipe(
     model: Annotated[
         list[str], typer.Option(help=f"Only this generator; may be repeated to compare: {GENERATORS}.")
     ] = [],  # noqa: B006
+    skip: Annotated[
+        list[str], typer.Option(help=f"Leave this out; may be repeated: {listed(SKIPPABLE, 'or')}.")
+    ] = [],  # noqa: B006
 ) -> None:
     """Do everything that the recipe asks for and that is not up to date."""
-    command.run_chain(common, recipe, preset, model)
+    command.run_chain(common, recipe, preset, model, skip)
 
 
 @app.command(rich_help_panel=PANEL)
