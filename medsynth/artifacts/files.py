@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import tokenize
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,10 @@ from typing import Any, BinaryIO
 from medsynth.errors import BadData
 
 # What a damaged file does to whoever takes it for a whole one.
-DAMAGE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, EOFError, csv.Error)
+DAMAGE = (
+    ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, EOFError, csv.Error,
+    tokenize.TokenError, SyntaxError,
+)  # fmt: skip
 AGAIN = "make it again: the command of its step with --force"
 LONGEST = 200  # characters of a reason: a damaged file can be all of it
 

@@ -82,7 +82,7 @@ def _header(file: BinaryIO, size: int) -> tuple[dict[str, Any], int]:
         header = json.loads(file.read(length))
         ends = [_end(entry) for name, entry in header.items() if name != METADATA]
         whole = isinstance(header.get(METADATA, {}), dict) and 8 + length + max(ends, default=0) == size
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise Damaged("it is not a safetensors file") from error
     if not whole:
         raise Damaged("it is not a whole safetensors file")

@@ -1,6 +1,7 @@
 """A picture as it comes, a file or an array -> a square uint8 array, or the reason why there is none."""
 
 import hashlib
+import io
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from medsynth.sections import Crop
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
 MAX_PIXELS = 64_000_000  # of one picture, judged by its header: a small file can ask for all memory
 MISSING = "there is no such file"
+MAX_BYTES = 1 << 30  # of one file: more than that number of pixels takes in any of the formats
 SIXTEEN_BIT_RULE = "the high byte of each value was kept, so that the full range, 0 to 65,535, became 0 to 255"
 
 
@@ -86,10 +88,15 @@ def decode(picture: Picture, mask: Path | None, square: Square) -> Decoded:
             upright, has_16_bits = Image.fromarray(pixels), False
         whole = _eight_bits(upright)
     lesion = None if mask is None else _mask(mask, whole.size)
-    box = square.box(whole)
+    with _reasons():
+        box = square.box(whole)
+        if (side := box[2] - box[0]) ** 2 > MAX_PIXELS:
+            raise Unreadable(_too_large(f"{side:,} x {side:,}, padded to a square,"))
+        pixels = square.of(whole, box)
+        covered = None if lesion is None else square.of(lesion, box, Image.Resampling.BOX) >= 128
     return Decoded(
-        pixels=square.of(whole, box),
-        mask=None if lesion is None else (square.of(lesion, box, Image.Resampling.BOX) >= 128).astype(np.uint8) * 255,
+        pixels=pixels,
+        mask=None if covered is None else covered.astype(np.uint8) * 255,
         digest=hashlib.sha256(f"{whole.mode} {whole.size}".encode() + whole.tobytes()).hexdigest(),
         has_16_bits=has_16_bits,
         side=box[2] - box[0],
@@ -114,7 +121,7 @@ def _reasons() -> Iterator[None]:
 
 def _open(path: Path) -> tuple[Image.Image, bool]:
     """A whole picture in the mode of its file, turned as its EXIF tag says; and whether it has 16 bits a channel."""
-    with regular(path).open("rb") as file, Image.open(file, formats=FORMATS) as picture:
+    with Image.open(_content(path), formats=FORMATS) as picture:
         width, height = picture.size
         if width * height > MAX_PIXELS:
             raise Unreadable(_too_large(f"{width:,} x {height:,}"))
@@ -122,6 +129,14 @@ def _open(path: Path) -> tuple[Image.Image, bool]:
             raise Unreadable("it holds more than one picture")
         has_16_bits = "16" in str(picture.tile[0][3])  # the decoder's name for the file's layout, such as RGB;16B
         return ImageOps.exif_transpose(picture), has_16_bits
+
+
+def _content(path: Path) -> io.BytesIO:
+    """A file in memory: a decoder that believes a length in it cannot ask for more than there is."""
+    with regular(path).open("rb") as file:
+        if os.fstat(file.fileno()).st_size > MAX_BYTES:
+            raise Unreadable(f"it has more than {MAX_BYTES >> 20:,} MiB")
+        return io.BytesIO(file.read())
 
 
 def regular(path: Path) -> Path:

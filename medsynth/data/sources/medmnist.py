@@ -1,6 +1,9 @@
 """A MedMNIST .npz file -> a listing that keeps its official split as one fold."""
 
+import lzma
 import math
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -15,7 +18,11 @@ from medsynth.errors import BadData
 
 MAX_BYTES = 8 << 30  # of one array: it has to fit into memory
 GRADED = ("retinamnist",)  # the one of these sets whose classes are grades; the files do not say so
-NOT_A_FILE = (OSError, ValueError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+NOT_A_FILE = (
+    OSError, ValueError, LookupError, TypeError, ArithmeticError, SyntaxError, EOFError, RuntimeError,
+    NotImplementedError, struct.error, zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError,
+)  # fmt: skip
+MOST_PACKED = 1100  # times smaller than what is in it: no deflated array is smaller yet
 
 
 def read(path: Path, asked: Asked) -> Listing:
@@ -83,7 +90,11 @@ def _header(archive: zipfile.ZipFile, file: str, key: str) -> _Header:
         version = np.lib.format.read_magic(content)
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = read_header(content)
-    return _Header(shape, dtype)
+        header, begins, packed = _Header(shape, dtype), content.tell(), archive.getinfo(f"{key}.npy")
+    # Judged before anything is allocated: a header of a few bytes can ask for all memory.
+    if begins + header.bytes != packed.file_size or packed.file_size > MOST_PACKED * (packed.compress_size + 1000):
+        raise BadData(f"{file}: {key} is not as large as it says", hint="is it whole? Download or copy it again")
+    return header
 
 
 def _check(part: str, images: _Header, labels: _Header) -> None:
