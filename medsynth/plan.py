@@ -9,7 +9,7 @@ from medsynth import arms, locks
 from medsynth import recipe as recipes
 from medsynth.artifacts import cohort, files
 from medsynth.byhand import published, store
-from medsynth.chain import BY_NAME, LOSSLESS, REAL, STAGES, THROUGH, Stage
+from medsynth.chain import BY_NAME, LOSSLESS, REAL, SKIPPABLE, STAGES, THROUGH, Stage
 from medsynth.data import sources
 from medsynth.errors import MissingStep, Refused
 from medsynth.extractors import OWN
@@ -185,7 +185,7 @@ def _kinds_to_show(run: RunDirectory, recipe: Recipe, stage: Stage, fold: int | 
     if fold is None:
         return [None]
     present: list[str | None] = [*run.kinds(stage.name, fold)]
-    if stage.on_request:
+    if stage.on_request or stage.name in SKIPPABLE:  # shown once it is there
         return present
     try:
         asked = kinds_of(run, recipe, stage, fold)

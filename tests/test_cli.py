@@ -169,7 +169,7 @@ def test_run_does_what_a_recipe_asks_for_and_nothing_twice(drawn: Path, tmp_path
     assert set(done(*words, at=tmp_path).states().values()) == {"up to date"}
     assert set(done("run", "--fold", 1, "--json", at=tmp_path / "made").states().values()) == {"up to date"}
     less = done("run", "--fold", 1, "--skip", "evaluate", "--json", at=tmp_path / "made")
-    assert [name for name in first.states() if name not in less.states()] == ["fold-1/evaluate/geca"]
+    assert [*less.states()] == [*first.states()][:6]
     refused = medsynth("run", "--skip", "encode", at=tmp_path / "made")
     assert (refused.code, refused.hint) == (2, "--skip evaluate or --skip audit")
     refused = medsynth(*words, "--set", "ingest.folds=3", at=tmp_path)

@@ -49,9 +49,7 @@ def run_recipe(
     model: Annotated[
         list[str], typer.Option(help=f"Only this generator; may be repeated to compare: {GENERATORS}.")
     ] = [],  # noqa: B006
-    skip: Annotated[
-        list[str], typer.Option(help=f"Leave this out; may be repeated: {listed(SKIPPABLE, 'or')}.")
-    ] = [],  # noqa: B006
+    skip: Annotated[list[str], typer.Option(help=f"Leave this out; may be repeated: {listed(SKIPPABLE, 'or')}.")] = [],  # noqa: B006
 ) -> None:
     """Do everything that the recipe asks for and that is not up to date."""
     command.run_chain(common, recipe, preset, model, skip)
