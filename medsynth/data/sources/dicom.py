@@ -55,7 +55,7 @@ def read(path: Path, asked: Asked, secret: SiteSecret | None = None) -> Listing:
     _refuse_columns(asked)
     table, root = parse(_table(path, asked)), path.resolve()
     image, mask = _image_column(table, asked), columns.find("mask", asked.mask, table)
-    if asked.label in (image, mask) or {image, mask} & set(asked.labels):
+    if {image, mask} & ({asked.label, *asked.labels} - {None}):
         raise BadUsage("the column with the files was named as a label", hint="--label COLUMN names another one")
     unused = {name for role in ("patient", "eye", "uid") for name in columns.usual(role, table)}
     labels, notes = columns.labels(table, asked, {image, mask, *unused})
@@ -243,7 +243,7 @@ def _is_directory(path: Path) -> bool:
 def _about_others(folder: Path, named: int) -> list[str]:
     there = sum(path.suffix.lower() in ENDINGS or not path.suffix for path in _files(folder) if not _is_directory(path))
     more = there - named
-    return [f"{_images(more)} of the folder are in no line of the table, and were left out."] if more > 0 else []
+    return [f"In no line of the table, and left out: {_images(more)} of the folder."] if more > 0 else []
 
 
 def _images(count: int) -> str:
