@@ -105,7 +105,7 @@ def parse(text: str, overrides: list[str] | None = None, *, name: str = "recipe.
     """A recipe from TOML text. Raises BadUsage with the place of the slip and the nearest known name."""
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # of TOML, of a number too long, of tables too deep
         raise BadUsage(f"{name} is not TOML: {error}") from error
     preset, others = _preset(table, overrides or [])
     for other in presets.PRESETS:
@@ -247,7 +247,7 @@ def _typed(override: str, table: dict[str, Any]) -> dict[str, Any]:
             raise BadUsage(f"--set {override}: {part} is not a section", hint=EXAMPLE)
     try:
         value = {name: tomllib.loads(f"x = {text}")["x"] if text.strip() else None}
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         value = {name: text}
     for part in reversed(path):
         value = {part: value}

@@ -13,7 +13,7 @@ def append(folder: Path, entry: dict[str, Any]) -> None:
 
 
 def load(folder: Path) -> list[dict[str, Any]]:
-    """Every whole line; a line cut off by a kill is dropped."""
+    """Every whole line; a line cut off by a kill is dropped, as is one that no training wrote."""
     entries = []
     text = (folder / LOG).read_text(encoding="utf-8", errors="replace") if (folder / LOG).is_file() else ""
     for line in text.splitlines():
@@ -21,7 +21,7 @@ def load(folder: Path) -> list[dict[str, Any]]:
             entry = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        if isinstance(entry, dict):
+        if isinstance(entry, dict) and isinstance(entry.get("step", 0), int):
             entries.append(entry)
     return entries
 
