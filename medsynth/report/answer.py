@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from medsynth import arms
 from medsynth.artifacts.comparisons import ArmFound, Comparison, Comparisons
 from medsynth.report import words
 
@@ -126,7 +125,7 @@ def _sentence(found: list[Gain], known: Comparisons) -> str:
         f"With synthetic images by {kinds} beside the real ones, the {name} changed by {words.signed(first.difference)}"
     )
     if first.low is not None and first.high is not None:
-        said += f" ({words.percent(known.level)} interval {words.between(first.low, first.high)})"
+        said += f" (interval {words.between(first.low, first.high)})"
     reached = _reached(ours, known.primary, first), _reached(theirs, known.primary, first)
     if None not in reached:
         said += f", from {reached[1]:.3f} with {words.baseline(first.baseline)} to {reached[0]:.3f}"
@@ -143,12 +142,12 @@ def _control(known: Comparisons) -> list[str]:
     """How far synthetic images get alone, and with labels that mean nothing."""
     said = []
     for name, what in (("synthetic-only", "alone"), ("shuffled-labels", "with shuffled labels beside the real ones")):
-        found = [arm for arm in known.arms if arms.without_repeat(arm.arm).startswith(name)]
-        reached = [f"{arm.scores[known.primary].value:.3f}" for arm in found if known.primary in arm.scores]
+        found = [arm for arm in known.arms if arm.arm.startswith(name) and known.primary in arm.scores]
+        reached = [f"{arm.scores[known.primary].value:.3f}" for arm in found]
         if reached:
-            which = f" ({words.listed(arm.arm for arm in found)})" if len(found) > 1 else ""
-            said.append(f"Synthetic images {what}{which}: {words.metric(known.primary)} {words.listed(reached)}.")
-    return said
+            which = f" ({words.listed(words.arm(arm.arm) for arm in found)})" if len(found) > 1 else ""
+            said.append(f"{what} reached {words.listed(reached)}{which}")
+    return [f"As controls, synthetic images {words.listed(said)}."] if said else []
 
 
 def _caution(known: Comparisons, found: Iterable[Gain], has_patients: bool) -> str:

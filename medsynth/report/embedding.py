@@ -94,7 +94,7 @@ def _drawing(points: dict[str, np.ndarray], shares: tuple[float, float], title: 
     for name in KINDS:
         out.append(_marks(name, [(x(a), y(b)) for a, b in points[name]]))
     axis = ("first", "second")
-    named = [f"{axis[i]} direction, {shares[i]:.0%} of the variance of the real images" for i in range(2)]
+    named = [f"{axis[i]} direction, {words.percent(shares[i])} of the variance of the real images" for i in range(2)]
     out.append(svg.text("note mid", (x.start + x.end) / 2, HEIGHT - 22, named[0]))
     out.append(svg.upright("note mid", 14, (y.start + y.end) / 2, named[1]))
     return svg.finished(out)

@@ -44,6 +44,7 @@ def render(artifacts: Iterable[Artifact], progress: Callable[[str, int, int], No
         style=Markup((HERE / "style.css").read_text(encoding="utf-8")),
         answer=said,
         parts=parts,
+        compared=summary.compared(found, said),
         plot=_plot(found, said),
         key_facts=_key_facts(found),
         preset=provenance.preset(found)[0],

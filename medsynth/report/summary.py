@@ -56,6 +56,35 @@ def parts(found: Found, answer: Answer) -> tuple[Part, Part, Part]:
     return _help(found, answer), _like(found), _new(found)
 
 
+def compared(found: Found, answer: Answer) -> str:
+    """What was set against what, in a sentence; "" where nothing was."""
+    known = found.comparisons
+    if known is None or not answer.gains:
+        return ""
+    arms = dict.fromkeys(gain.arm for gain in answer.gains)
+    kinds = dict.fromkeys(kind for arm in arms for kind in words.generators_of(arm))
+    drawn = [made.images for kind in kinds for made in found.of("expand", kind)]
+    size = f"{_range(drawn)} synthetic images" if drawn else "synthetic images"
+    each = " of each of them" if len(kinds) > 1 else ""
+    whom = "patients" if found.cohort.facts.has_patients else "images"
+    return (
+        f"The same classifier was trained on real images with and without {size}{each}, drawn by "
+        f"{words.listed(map(words.generator, kinds))}, and tested on {whom} of which nothing had learned."
+    )
+
+
+def _tested(found: Found) -> str:
+    known = found.comparisons
+    assert known is not None
+    folds = [fold for c in known.comparisons if c.declared for fold in c.folds]
+    return counts.tested(found.cohort, folds, known.unit).sentence(found.cohort.facts.has_patients)
+
+
+def _range(sizes: list[int]) -> str:
+    """`630`, or `630 to 635` where folds differ."""
+    return f"{min(sizes):,}" if min(sizes) == max(sizes) else f"{min(sizes):,} to {max(sizes):,}"
+
+
 def _help(found: Found, answer: Answer) -> Part:
     known = found.comparisons
     if known is None or not answer.gains:
@@ -63,9 +92,7 @@ def _help(found: Found, answer: Answer) -> Part:
         return Part("help", HELP, NOT_MEASURED, "help", command=command)
     first = list({gain.arm: gain for gain in reversed(answer.gains)}.values())[::-1]
     lines = tuple(_gained(gain, words.metric(known.primary), found.comparisons_file) for gain in first)
-    folds = [fold for c in known.comparisons if c.declared for fold in c.folds]
-    standing = counts.tested(found.cohort, folds, known.unit).sentence(found.cohort.facts.has_patients)
-    return Part("help", HELP, _overall(answer.gains), "help", lines, f"Tested on {standing}.")
+    return Part("help", HELP, _overall(answer.gains), "help", lines, f"Tested on {_tested(found)}.")
 
 
 def _overall(gains: tuple[Gain, ...]) -> str:

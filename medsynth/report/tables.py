@@ -84,7 +84,7 @@ def description(found: Found) -> list[str]:
     else:
         said.append(f"Each may have any of {words.count(len(facts.labels), 'label')}, or none.")
     if facts.crop:
-        said.append(f"{facts.crop[:1].upper()}{facts.crop[1:].rstrip('.')}.")
+        said.append(words.sentence(facts.crop))
     if facts.mirror:
         said.append("A mirrored image counts as equally plausible.")
     if facts.has_patients:

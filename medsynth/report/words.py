@@ -142,6 +142,11 @@ def count(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def sentence(said: str) -> str:
+    """With a capital at its beginning and one stop at its end."""
+    return f"{said[:1].upper()}{said[1:].rstrip('.')}."
+
+
 def signed(value: float, decimals: int = 3) -> str:
     """`+0.031`, `−0.004`; `0.000` has no sign."""
     said = f"{value:+.{decimals}f}".replace("-", "−")
@@ -166,10 +171,14 @@ def chance(p: float | None) -> str:
 
 
 def number(value: float) -> str:
-    """Three digits: `0.0159`, `28`, `1,277`, `2e+06`."""
+    """Three digits, whole numbers without decimals: `0.0159`, `0.460`, `28`, `1,277`, `2e+06`."""
     if abs(value) >= 1e6:
-        return f"{value:.0e}".replace("-", "−")
-    return (f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}").replace("-", "−")
+        said = f"{value:.0e}"
+    elif abs(value) >= 99.95 or value == int(value):
+        said = f"{value:,.0f}"
+    else:
+        said = f"{value:#.3g}"
+    return said.replace("-", "−")
 
 
 def duration(seconds: float) -> str:

@@ -21,7 +21,7 @@ def eligible(found: Found) -> Answered:
 def preprocessing(found: Found) -> Answered:
     facts = found.cohort.facts
     colour = "grey" if facts.channels == 1 else "colour"
-    crop = f"{facts.crop[:1].upper()}{facts.crop[1:].rstrip('.')}." if facts.crop else ""
+    crop = words.sentence(facts.crop) if facts.crop else ""
     return Answered(f"{crop} {facts.image_size} × {facts.image_size} pixels, in {colour}.".strip(), FACTS)
 
 

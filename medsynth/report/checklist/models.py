@@ -4,7 +4,8 @@ from medsynth.report import provenance, words
 from medsynth.report.checklist.answered import RECIPE, Answered, number, records, setting
 from medsynth.report.collect import Found
 
-SAMPLING = ("sampler", "sampling_steps", "guidance", "guidance_interval", "temperature", "top_k", "top_p")
+SAMPLING = ("sampler", "sampling_steps", "guidance", "guidance_interval")
+OF_TOKENS = ("guidance", "temperature", "top_k", "top_p")  # of generators that draw one token after the other
 
 
 def models(found: Found) -> Answered:
@@ -16,7 +17,7 @@ def models(found: Found) -> Answered:
     ]
     named += ["classifier ResNet-34"] if found.arms else []
     return (
-        Answered(f"{'; '.join(named).capitalize()}. All settings are under What was run.", RECIPE)
+        Answered(f"{words.sentence('; '.join(named))} All settings are under What was run.", RECIPE)
         if named
         else Answered()
     )
@@ -43,7 +44,9 @@ def training(found: Found) -> Answered:
         if steps := setting(found.of(stage), "steps"):
             rate, batch = (setting(found.of(stage), key) for key in ("learning_rate", "batch_size"))
             said.append(f"{name}: {steps} steps of {batch} images, step size {rate}")
-    return Answered(f"{'; '.join(said).capitalize()}. The rest is under What was run.", RECIPE) if said else Answered()
+    return (
+        Answered(f"{words.sentence('; '.join(said))} The rest is under What was run.", RECIPE) if said else Answered()
+    )
 
 
 def selection(found: Found) -> Answered:
@@ -78,7 +81,9 @@ def factor(found: Found) -> Answered:
 def sampling(found: Found) -> Answered:
     said = []
     for kind in found.kinds("expand"):
-        known = [(key, setting(found.of("expand", kind), key)) for key in SAMPLING]
+        made = found.of("expand", kind)
+        tokens = any("/codec/vq" in path for m in made for path in m.get("inputs"))
+        known = [(key, setting(made, key)) for key in (OF_TOKENS if tokens else SAMPLING)]
         said.append(f"{words.generator(kind)}: {', '.join(f'{key} {value}' for key, value in known if value)}")
     return Answered(f"{'; '.join(said)}.", records("expand")) if said else Answered()
 
