@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import measure
-from studio import Studio
 
 from medsynth import chain, plan, recipe
 from medsynth.artifacts import files
@@ -29,6 +28,12 @@ directories; the numbers are kept in `docs/results/`. Commands stand as they wer
 is today's `eyepacs`, and the others, too, are called after their data alone. Where a command names such a recipe, GeCA
 predicted the velocity and took 20 diffusion steps; since then it learns a rectified flow and takes 12, so that the same
 words lead to other figures today.
+
+In the table of what each generator costs and gives, KID [resnet34 of the fold] is against the real images of
+the tested patients, in the features of the fold's classifier of real images; in brackets that of the real training
+images (floor) and of the codec's reconstructions (ceiling). After the audit's outcome, the share of synthetic images
+that are closer to a training image than all but 5 % of new patients' images are, by features and by appearance. Last,
+that score which the sentence above is about. (Sections without these were written before there were such numbers.)
 """
 
 
@@ -54,27 +59,42 @@ def facts_of(run: RunDirectory) -> dict[str, Any]:
         "device": sorted({r["device"] for _, r in records}),
         "versions": report["versions"],
         "summaries": {a.name: r["summary"] for a, r in records if a.stage in ("codec", "generator", "expand")},
-        "generators": _generators(run, found),
+        "generators": _generators(found),
+        "differences": next((m.get("summary") for m in found.of("compare")), {}),
         "tables": [_table(found, unit) for unit in words.UNITS if found.metrics(unit)],
         "notes": sorted({note for _, r in records for note in r["notes"]}),
     }
 
 
-def _generators(run: RunDirectory, found: Found) -> list[dict[str, str]]:
-    """What each generator costs and gives, as the report has it; and KID, which the report does not have yet."""
+def _generators(found: Found) -> list[dict[str, str]]:
+    """What each generator costs and gives; its KID is that of `evaluate`, whether it copies is what `audit` said."""
     rows = []
     for row, kind in zip(tables.costs(found), found.kinds("expand"), strict=True):
-        folds = [m.fold or 0 for m in found.of("expand", kind)]
-        distances = [Studio(run, fold=fold).kid_of_expansion(kind) for fold in folds]
         parameters, macs, passes = row.network
         rows.append({
             "generator": row.name, "parameters": parameters, "MACs a pass": macs, "passes an image": passes,
             "seconds an image (network)": row.seconds, "peak memory": row.memory, "training": row.training,
-            "KID x 1000, fold by fold": " / ".join(f"{distance:.0f}" for distance in distances),
+            "KID x 1000 (floor, ceiling)": " / ".join(_distances(m.get("summary")) for m in found.of("evaluate", kind)),
+            "audit": " / ".join(_audited(m.get("summary")) for m in found.of("audit", kind)),
             "real + its images": f"{row.added.mean} {row.added.spread}".strip(),
             "its images alone": f"{row.alone.mean} {row.alone.spread}".strip(),
         })  # fmt: skip
     return rows
+
+
+def _distances(summary: dict[str, Any]) -> str:
+    """A fold's distance, and in brackets that of real training images and of the codec's reconstructions."""
+    synthetic, *others = (summary.get(f"{of}.kid") for of in ("synthetic", "floor", "ceiling"))
+    return f"{_rounded(synthetic)} ({', '.join(map(_rounded, others))})"
+
+
+def _rounded(number: float | None) -> str:
+    return "–" if number is None else f"{number:.3g}"
+
+
+def _audited(summary: dict[str, Any]) -> str:
+    shares = ", ".join(f"{summary[f'{space}.c05']:.1%}" for space in ("features", "appearance"))
+    return f"{'passed' if summary['passed'] else 'not passed'} ({shares})"
 
 
 def _table(found: Found, unit: str) -> dict[str, Any]:
@@ -95,11 +115,13 @@ def section(name: str, facts: dict[str, Any], command: str) -> str:
         f"**{facts['answer']}**", "",
     ]  # fmt: skip
     if facts.get("generators"):
-        lines += ["What each generator costs, and what it gives. KID [resnet34 of the fold] against the real images of"]
-        lines += [
-            "the tested patients, in the features of the fold's classifier of real images; last, that score which"
-        ]
-        lines += ["the sentence above is about.", "", measure.table(facts["generators"]), ""]
+        lines += ["What each generator costs, and what it gives:", "", measure.table(facts["generators"]), ""]
+    told = {
+        name: said for name, said in facts.get("differences", {}).items() if isinstance(said, str) and " - " in name
+    }
+    if told:
+        lines += ["On the same patients (95 % interval by resampling them; p by permutation, adjusted by Holm):", ""]
+        lines += [*(f"- {name}: {said}" for name, said in told.items()), ""]
     for table in facts["tables"]:
         lines += [f"By {table['unit']} ({table['tested']}):", ""]
         lines += ["| | " + " | ".join(table["arms"]) + " |", "|---|" + "--:|" * len(table["arms"])]
