@@ -92,13 +92,15 @@ def looked_at(path: Path) -> np.ndarray:
 
 @files
 def test_a_file_is_read_or_refused_with_a_reason_that_has_no_word_of_it(path):
+    said = ""
     try:
         pixels = looked_at(path)
     except Unreadable as reason:
-        assert not {word for word in words_of(path) if word in str(reason)}
+        said = str(reason)
     else:
         assert pixels.dtype == np.uint8
         assert pixels.ndim == 2 or pixels.shape[-1] == 3
+    assert not {word for word in words_of(path) if word in said}
 
 
 @pytest.mark.parametrize(("name", "reason"), REFUSED.items())
@@ -229,7 +231,10 @@ def test_a_small_file_that_inflates_without_end_is_refused_before_it_is_inflated
     data.file_meta.TransferSyntaxUID = dicom.DEFLATED
     pydicom.dcmwrite(path, data)
     assert path.stat().st_size < 20_000
-    assert looked_at(path).shape == (3000, 3000)
+    content = path.read_bytes()
+    for padding in range(3):
+        path.write_bytes(content + b"\0" * padding)
+        assert looked_at(path).shape == (3000, 3000)
     monkeypatch.setattr(dicom, "MAX_BYTES", 1 << 20)
     with pytest.raises(Unreadable, match="more than 1 MiB once it is unpacked"):
         looked_at(path)

@@ -175,7 +175,7 @@ def _check_inflated(file: BinaryIO, group: int) -> None:
         raise Unreadable("it is deflated, and does not say where that begins")
     file.seek(PREAMBLE + 4 + 12 + group)  # the length of the group is an element of 12 bytes itself
     unpacker, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
-    while packed := unpacker.unconsumed_tail or file.read(1 << 16):
+    while not unpacker.eof and (packed := unpacker.unconsumed_tail or file.read(1 << 16)):  # padding may come after it
         total += len(unpacker.decompress(packed, 1 << 20))
         if total > MAX_BYTES:
             raise Unreadable(f"it has more than {MAX_BYTES >> 20:,} MiB once it is unpacked")
