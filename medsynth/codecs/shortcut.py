@@ -5,6 +5,8 @@ give at once. So the patches' principal components carry the picture from the fi
 learns only what they miss. Both ways stay trainable.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -28,7 +30,7 @@ class Shortcut(nn.Module):
         return self.to_pixels(latents)
 
     @torch.no_grad()
-    def fit(self, images: Images, whitened: float = 0.5) -> None:
+    def fit(self, images: Images, whitened: float = 0.5, weights: Sequence[float] | None = None) -> None:
         """Set both ways to the principal components of the images' patches, whitened by some part, then rotated.
 
         Half whitened, which is what a generator of latents wants: scaled to the square root of their deviation. With
@@ -37,13 +39,16 @@ class Shortcut(nn.Module):
         channel carries a part of each component, so that giving the channels unit deviation does not whiten them after
         all. Not whitened, distances between codes are those between patches: that is what a codebook wants.
 
-        images (batch, channel, row, column). Channels beyond the patch's dimensions stay at zero.
+        images (batch, channel, row, column). Channels beyond the patch's dimensions stay at zero. `weights` says how
+        much each channel of the picture counts, beside its deviation, for what the components are; left out: all alike.
         """
         weight = self.to_code.weight
         factor, (channels, dimensions) = weight.shape[-1], (weight.shape[0], weight[0].numel())
         patches = images.unfold(2, factor, factor).unfold(3, factor, factor)  # (image, channel, row, column, y, x)
         patches = patches.permute(0, 2, 3, 1, 4, 5).reshape(-1, dimensions).double()
         patches = patches[:: len(patches) // PATCHES + 1]
+        counts = patches.new_tensor(weights or [1.0] * images.shape[1]).repeat_interleave(factor * factor)
+        patches = patches * counts
         mean = patches.mean(0)
         variances, vectors = torch.linalg.eigh((patches - mean).T @ (patches - mean) / len(patches))
         order = variances.argsort(descending=True)[:channels]
@@ -52,7 +57,8 @@ class Shortcut(nn.Module):
         basis = vectors[:, order]
         basis = basis * basis.gather(0, basis.abs().argmax(0, keepdim=True)).sign()
         turn, scale = _rotation(len(order)), deviations**whitened
-        code, pixels = turn @ (basis / scale).T, turn @ (basis * scale).T
+        code, pixels = turn @ (basis / scale).T * counts, turn @ (basis * scale).T / counts
+        mean = mean / counts
         for part in (*self.to_code.parameters(), *self.to_pixels.parameters()):
             nn.init.zeros_(part)
         code_bias, pixels_bias = self.to_code.bias, self.to_pixels.bias

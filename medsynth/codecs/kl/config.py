@@ -18,7 +18,7 @@ class Config(Masked, Fitting):
     factor: Literal[2, 4, 8, 16] = 8
     """Pixels per latent cell, a side."""
     channels: Positive = 32
-    """Channels of the latent."""
+    """Channels of the latent; with masks there are half as many more, so that the picture loses nothing to its mask."""
     width: Positive = 16
     """Channels of the autoencoder's first level; the next has twice as many, those below four times."""
     blocks: Positive = 1

@@ -18,6 +18,7 @@ from medsynth.shapes import Images, Latents, Loss, Posterior
 
 NORM_GROUPS = 8
 FIRST_LOG_VARIANCE = -6.0
+MASK_SHARE = 0.5  # of what a mask counts for in the linear code, against a colour of the same deviation
 EDGE_WEIGHT = 1.0  # of the error of neighbouring differences, beside the error of pixels
 
 
@@ -72,7 +73,8 @@ class Model(nn.Module):
     def begin(self, images: Images) -> None:
         """Fit the linear code that the network refines."""
         if self.shortcut:
-            self.shortcut.fit(images)
+            of_mask = [MASK_SHARE] if self.picture.masks else []
+            self.shortcut.fit(images, weights=[1.0] * self.picture.channels + of_mask)
 
     def loss(self, images: Images, draws: Draws) -> Loss:
         """Absolute error of pixels and of their differences to the neighbours, the Kullback-Leibler term, and the
@@ -131,7 +133,7 @@ def _architecture(config: Config, picture: Picture) -> dict[str, Any]:
         "up_block_types": ["UpDecoderBlock2D"] * levels,
         "block_out_channels": widths,
         "layers_per_block": config.blocks,
-        "latent_channels": config.channels,
+        "latent_channels": config.channels + (config.channels // 2 if picture.masks else 0),
         "norm_num_groups": NORM_GROUPS,
         "sample_size": picture.size,
         "mid_block_add_attention": False,
