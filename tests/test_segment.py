@@ -189,3 +189,25 @@ def test_a_segmenter_s_facts_say_its_threshold_and_how_runs_are_combined(trained
     facts = files.read_json(trained.artifact("segment", 0, "direct").folder / "facts.json")
     assert 0 < facts["threshold"] < 1
     assert (facts["combine"], facts["variant"], facts["channels"]) == ("mean", "direct", 3)
+
+
+def test_the_report_shows_what_each_segmenter_found_and_its_worst_masks(trained: RunDirectory, tmp_path: Path) -> None:
+    run = copied(trained, tmp_path / "run")
+    done("report", "--run", run.root)
+    page = (run.artifact("report").folder / "index.html").read_text(encoding="utf-8")
+    section = page.partition('id="masks"')[2].partition("</section>")[0]
+    for name in ("direct", "unet"):
+        found = scores.load(run.artifact("segment", 0, name).folder)
+        assert f'<td class="num">{found["image.dice"].value:.3f}<small>' in section
+        rows = segmentations.load(run.artifact("segment", 0, name).folder)
+        assert f"{min(row.dice for row in rows):.2f}" in section
+    assert "automaton without diffusion" in section
+    assert section.count("deviation of the runs") == 6  # of the one whose runs differ
+    assert section.count("true mask") == 12
+    sample = cohort.load(run.artifact("ingest").folder).testing(0).samples[0]
+    assert sample.sample not in section
+
+
+def test_a_report_of_a_run_without_masks_has_no_such_section(ingested: RunDirectory) -> None:
+    done("report", "--run", ingested.root)
+    assert 'id="masks"' not in (ingested.artifact("report").folder / "index.html").read_text(encoding="utf-8")
