@@ -141,7 +141,7 @@ def test_a_stopped_training_with_masks_goes_on_to_the_same_weights(
 ) -> None:
     run = copied(pristine if stage == "codec" else paired, tmp_path / "run")
     recipe = recipes.parse(paired.recipe_text(), ["generator.kind=geca"])
-    told = []
+    told: list[str] = []
 
     def stop(name: str, *_: object) -> None:
         if name.startswith(f"train-{stage}") and not told:
