@@ -1,21 +1,20 @@
 """What every command has in common: which run, which folds, how it reports, how it ends."""
 
-import errno
 import json
 import os
 import sys
 import tempfile
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from medsynth import console, distributed, interrupt, pipeline, plan, presets
+from medsynth import console, distributed, guards, interrupt, pipeline, plan, presets
 from medsynth import recipe as recipes
-from medsynth.chain import SKIPPABLE, STAGES, WITHOUT_TORCH
-from medsynth.errors import BadUsage, MedsynthError, MissingStep
+from medsynth.chain import BY_NAME, SKIPPABLE, STAGES, WITHOUT_TORCH
+from medsynth.errors import DISK, BadUsage, MedsynthError, MissingStep, of_disk
 from medsynth.pipeline import Options, Outcome
 from medsynth.recipe import Recipe
 from medsynth.rundir import RunDirectory
@@ -86,6 +85,7 @@ def carry_out(
     text = recipes.dump(recipe)
     first = distributed.world().is_first
     if first and stage != "ingest" and text != run.recipe_text():
+        _refuse_held(common, run, recipe, stage, kinds)
         _say_of_another_codec(recipes.parse(run.recipe_text()).codec.kind, recipe.codec.kind)
         run.save_recipe(text)
     with console.progress(common.quiet or not first) as progress:
@@ -95,6 +95,13 @@ def carry_out(
     if first and stage == "ingest":
         run.save_recipe(text)
     return outcomes
+
+
+def _refuse_held(common: Common, run: RunDirectory, recipe: Recipe, stage: str, kinds: list[str] | None) -> None:
+    """Raise Refused if another process is at work on what this command is about: whoever is refused changes nothing."""
+    with suppress(MissingStep):  # execute() says it
+        wanted = pipeline.wanted(run, recipe, BY_NAME[stage], common.fold, kinds or [])
+        guards.refuse_held(run, [run.artifact(stage, fold, kind) for fold, kind in wanted])
 
 
 def _say_of_another_codec(before: str, now: str) -> None:
@@ -167,6 +174,10 @@ def show_forecast(common: Common, run: RunDirectory, found: list[dict[str, Any]]
         console.outcome(entry["name"], entry["state"], facts)
     if not common.quiet:
         console.say("a dry run: nothing was written")
+    sized = [entry for entry in found if pipeline.FREE in entry]
+    needed, free = sum(e["megabytes"] for e in sized), min((e[pipeline.FREE] for e in sized), default=0)
+    if needed > free:
+        console.note(f"about {needed:.0f} MB are needed together, but {free:.0f} MB are free there: make room first.")
 
 
 def show(common: Common, run: RunDirectory, outcomes: list[Outcome], next_command: str = "", **more: Any) -> None:
@@ -225,11 +236,6 @@ def device(asked: str, stage: str) -> str:
 
 
 STOPPED = "the same command: what was done is kept, and it goes on from there"
-# What a disk or a path can do to any command, and no fault of the program's.
-DISK = {
-    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR,
-    errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EMFILE,
-}  # fmt: skip
 
 
 @contextmanager
@@ -246,11 +252,11 @@ def ending(json_asked: bool) -> Iterator[None]:
         _end(json_asked, "stopped", STOPPED, 130)
     except Exception as failure:
         if isinstance(failure, OSError) and failure.errno in DISK:
-            where = failure.filename or "a file of the run"
-            _end(json_asked, f"{where}: {failure.strerror}", "free or unlock the disk, then the same command", 1)
+            told = of_disk(failure)
+            _end(json_asked, str(told), told.hint, told.exit_code)
         if hasattr(failure, "format_message") and hasattr(failure, "exit_code"):  # the command line was not understood
             _end(json_asked, failure.format_message(), "medsynth --help", failure.exit_code)
-        hint = f"the details are in {_diary(failure)}; the same command may go on from here"
+        hint = f"{_diary(failure)}; the same command may go on from here"
         _end(json_asked, f"unexpected: {type(failure).__name__}", hint, 1)
 
 
@@ -263,10 +269,13 @@ def _end(json_asked: bool, message: str, hint: str, code: int) -> NoReturn:
 
 def _diary(failure: Exception) -> str:
     """Write the traceback to a file of its own, for those who mend the program."""
-    handle, name = tempfile.mkstemp(prefix="medsynth-", suffix=".log")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(_without_values(failure))
-    return name
+    try:
+        handle, name = tempfile.mkstemp(prefix="medsynth-", suffix=".log")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(_without_values(failure))
+    except OSError as error:
+        return f"there was no place for the details ({error.strerror})"
+    return f"the details are in {name}"
 
 
 def _without_values(failure: BaseException) -> str:

@@ -9,7 +9,7 @@ from statistics import mean
 from subprocess import DEVNULL, PIPE, Popen
 from threading import Thread
 
-from medsynth import command, console, interrupt, plan
+from medsynth import command, console, distributed, interrupt, plan, room
 from medsynth import recipe as recipes
 from medsynth.artifacts import scores
 from medsynth.command import Common
@@ -40,6 +40,7 @@ def run(common: Common, models: list[str]) -> None:
         facts = {"patients": PATIENTS, "folds": recipe.ingest.tested_folds, "megabytes": MEGABYTES, "minutes": MINUTES}
         command.show_forecast(common, run, [{"name": "demo", "state": "missing", **facts}])
         return
+    room.require(run.root, MEGABYTES * 1e6, "the demo", distributed.World())
     if not source.is_file():
         _draw(source.parent, common)
     ingested = command.carry_out(common, run, recipe, "ingest")
@@ -104,7 +105,11 @@ def _side_by_side(common: Common, run: RunDirectory, folds: list[int], asked: li
 
 def _start(words: list[str]) -> Popen[str]:
     # A group of its own, so that Ctrl-C reaches it once, through the demo, and not twice.
-    return Popen(words, stdout=DEVNULL, stderr=PIPE, text=True, errors="replace", start_new_session=True)
+    # Whoever kills the demo kills it, too, where the system can: or it would go on alone and be in the next one's way.
+    return Popen(
+        words, stdout=DEVNULL, stderr=PIPE, text=True, errors="replace", start_new_session=True,
+        preexec_fn=interrupt.ends_with_its_parent(),
+    )  # fmt: skip
 
 
 def _tell(child: Popen[str]) -> None:

@@ -10,8 +10,9 @@ import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -61,7 +62,7 @@ def run(run: RunDirectory, asked: Asked) -> dict[str, Any]:
     made = cohort.load(expansion.folder)
     scratch = asked.folder.with_name(f".{asked.folder.name}.part")
     shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
+    files.make_folder(scratch)
     if asked.form == "npz":
         _npz(scratch, made.samples)
     else:
@@ -73,10 +74,7 @@ def run(run: RunDirectory, asked: Asked) -> dict[str, Any]:
         **({} if passed else {"risk_acknowledged": asked.risk.strip()}),
     }  # fmt: skip
     files.write_json(scratch / ABOUT, facts)
-    if asked.folder.is_dir():
-        asked.folder.rmdir()
-    scratch.rename(asked.folder)
-    if not passed:
+    if not passed:  # before the set is there: none leaves without its reason
         told = {
             "model": asked.model,
             "fold": asked.fold,
@@ -84,8 +82,12 @@ def run(run: RunDirectory, asked: Asked) -> dict[str, Any]:
             "reason": asked.risk.strip(),
             "audit": why,
         }
-        with (run.root / EXPORTS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(told) + "\n")
+        files.append(run.root / EXPORTS, json.dumps(told))
+        files.sync(run.root / EXPORTS)
+    if asked.folder.is_dir():
+        asked.folder.rmdir()
+    scratch.rename(asked.folder)
+    files.sync_folder(asked.folder.parent)
     return facts
 
 
@@ -115,10 +117,14 @@ def _folder(out: Path, labels: tuple[str, ...], samples: tuple[Sample, ...], ori
     for number, sample in enumerate(samples):
         name = f"images/synthetic-{number:06d}.{'dcm' if origins else 'png'}"
         if origins:
-            (out / name).write_bytes(secondary_capture.encode(read(sample.image), origins[number]))
+            content = secondary_capture.encode(read(sample.image), origins[number])
         else:
-            shutil.copyfile(sample.image, out / name)
+            content = sample.image.read_bytes()
+        files.write(out / name, partial(_fill, content), synced=False)
         writer.writerow([name, *sample.labels])
+    for path in (out / "images").iterdir():
+        files.sync(path)
+    files.sync_folder(out / "images")
     files.write_text(out / METADATA, text.getvalue())
 
 
@@ -126,4 +132,8 @@ def _npz(out: Path, samples: tuple[Sample, ...]) -> None:
     """synthetic.npz as MedMNIST has it: train_images, uint8, and train_labels; there is nothing to test on in it."""
     pixels, truth = np.stack([read(s.image) for s in samples]), np.array([s.labels for s in samples], np.uint8)
     grey = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
-    np.savez_compressed(out / "synthetic.npz", train_images=grey, train_labels=truth)
+    files.write(out / "synthetic.npz", lambda file: np.savez_compressed(file, train_images=grey, train_labels=truth))
+
+
+def _fill(content: bytes, file: BinaryIO) -> None:
+    file.write(content)

@@ -27,6 +27,7 @@ class Job:
     settings: Any = None  # the recipe's section for this stage and kind
     references: tuple[Artifact, ...] = ()  # of other folds: to compare with, never to learn from
     before: Artifact | None = None  # what will be replaced, if it is there
+    say: Callable[[str], None] = lambda _sentence: None  # what somebody should know now
 
     def input(self, stage: str) -> Path:
         """The folder of the one artifact of a stage."""

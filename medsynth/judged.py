@@ -8,7 +8,7 @@ import numpy as np
 from medsynth.artifacts.cohort import Sample
 from medsynth.artifacts.scores import Score
 from medsynth.artifacts.segmentations import DEVIATIONS, MASKS, Found
-from medsynth.data import png
+from medsynth.data import images
 from medsynth.metrics import ensembles, masks, segmentation
 from medsynth.metrics.measured import Bootstrap
 
@@ -87,6 +87,5 @@ class Judgement:
         return np.array([getattr(row, name) for row in self.rows])
 
     def _write(self, folder: str, sample: Sample, values: np.ndarray) -> None:
-        """Written plainly: nothing looks into this folder before it is whole."""
         pixels = np.clip(values.round(), 0, 255).astype(np.uint8)[..., None]
-        (self.folder / folder / f"{sample.sample}.png").write_bytes(png.encode(pixels))
+        images.write_png(self.folder / folder / f"{sample.sample}.png", pixels)

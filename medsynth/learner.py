@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,6 +142,13 @@ class Learner:
         self.model.load_state_dict(self.kept or self.shown)
         self.model.eval()
 
+    def room(self) -> float:
+        """Bytes of disk that a training takes: two checkpoints, and a third one while it is written.
+
+        Each has weights, running mean, two moments and what is kept where looks are taken. The result is smaller.
+        """
+        return 3 * (4 + self.settings.keeps) * 4.0 * sum(p.numel() for p in self.model.parameters())
+
     def save(self, folder: Path) -> None:
         """Write a checkpoint: the first process does, and it is whole, so that any number of processes can go on.
 
@@ -162,9 +169,9 @@ class Learner:
         groups = self.optimizers[player].param_groups
         return [parameter for group in groups for parameter in group["params"]][int(index)]
 
-    def load(self, folder: Path) -> bool:
-        """Go back to the newest whole checkpoint. False where there is none."""
-        state = checkpoint.load(folder)
+    def load(self, folder: Path, say: Callable[[str], None]) -> bool:
+        """Go back to the newest whole checkpoint, and say which were damaged. False where there is none."""
+        state = checkpoint.load(folder, say)
         if state is None:
             return False
         parts: dict[str, dict[str, Tensor]] = {"model": {}, "mean": {}, "kept": {}, "optimizer": {}}

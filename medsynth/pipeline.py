@@ -9,13 +9,16 @@ from dataclasses import dataclass, replace
 from importlib import import_module, metadata
 from typing import Any
 
-from medsynth import __version__, distributed, locks, plan
-from medsynth.artifacts import cohort
+from medsynth import __version__, distributed, guards, interrupt, locks, plan, room
+from medsynth.artifacts import files
 from medsynth.chain import BY_NAME, WITHOUT_TORCH, Stage
-from medsynth.errors import MissingStep, Refused
+from medsynth.errors import MissingStep
+from medsynth.interrupt import Interrupted
 from medsynth.job import Job, Progress, Result
 from medsynth.recipe import Recipe
 from medsynth.rundir import Artifact, RunDirectory
+
+FREE = "megabytes_free"  # of a forecast: what the disk has
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ def execute(
     stage, options = BY_NAME[name], options or Options()
     outcomes = []
     with distributed.joined(options.device) as world:
-        for fold, kind in _wanted(run, recipe, stage, folds, kinds):
+        for fold, kind in wanted(run, recipe, stage, folds, kinds):
             outcomes += _Step(run, recipe, stage, fold, kind, options, world).bring_up_to_date()
     return outcomes
 
@@ -71,7 +74,7 @@ def forecast(
 ) -> list[dict[str, Any]]:
     """What execute() would do: the state of each artifact, and for what would be made, what its stage foretells."""
     stage, found = BY_NAME[name], []
-    for fold, kind in _wanted(run, recipe, stage, folds, kinds):
+    for fold, kind in wanted(run, recipe, stage, folds, kinds):
         artifact = run.artifact(name, fold, kind)
         entry: dict[str, Any] = {"name": artifact.name, "state": plan.state_of(run, recipe, artifact)}
         if entry["state"] != "done":
@@ -80,7 +83,7 @@ def forecast(
     return found
 
 
-def _wanted(
+def wanted(
     run: RunDirectory, recipe: Recipe, stage: Stage, folds: Iterable[int], kinds: Iterable[str]
 ) -> list[tuple[int | None, str | None]]:
     """The folds and kinds that a command is about."""
@@ -103,7 +106,8 @@ def _foretold(run: RunDirectory, recipe: Recipe, stage: Stage, artifact: Artifac
         progress=lambda _name, _done, _total: None, device=device, settings=recipe.settings(stage.name, artifact.kind),
     )  # fmt: skip
     foretell = getattr(import_module(f"medsynth.stages.{stage.name}"), "forecast", None)
-    return foretell(job) if foretell else {}
+    found = foretell(job) if foretell else {}
+    return found | ({FREE: round(room.free(artifact.folder) / 1e6, 1)} if "megabytes" in found else {})
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,8 @@ class _Step:
         return self.run.artifact(self.stage.name, self.fold, self.kind)
 
     def bring_up_to_date(self) -> list[Outcome]:
+        if signal := self.world.largest(interrupt.asked()):  # whatever did not stop for it is done now
+            raise Interrupted(signal)
         before = self._prepare()
         # The first process decides for all: another might look while the folder is being put in place.
         fresh = self.world.is_first and not self.options.force and self._is_current()
@@ -147,7 +153,7 @@ class _Step:
             if state == "done":
                 continue
             if state == "stale" and need.record()["inputs"].get("ingest") == self.run.artifact("ingest").made:
-                refuse_leaks(self.run, [need], self.fold)  # of the same images, and yet of other patients
+                guards.refuse_leaks(self.run, [need], self.fold)  # of the same images, and yet of other patients
             if need.stage in self.stage.prepares:
                 self.options.say(f"{self.stage.command} needs {need.name}, which is {state}: it is made first.")
                 options = replace(self.options, force=False)
@@ -164,9 +170,10 @@ class _Step:
         inputs = plan.needs_of(self.run, self.recipe, self.stage, self.fold, self.kind)
         references = plan.references_of(self.run, self.recipe, self.stage, self.fold, self.kind)
         if self.world.is_first:
+            guards.refuse_busy(self.run, self.recipe, self.artifact)
             for artifact in [*inputs, *references]:
                 artifact.verify(hint=self.run.typed(f"{plan.command_for(artifact)} --force"))
-            refuse_leaks(self.run, inputs, self.fold)
+            guards.refuse_leaks(self.run, inputs, self.fold)
             if self.artifact.exists():
                 self.options.say(
                     f"{self.artifact.name} is made again: {plan.why_stale(self.run, self.recipe, self.artifact)}."
@@ -195,27 +202,30 @@ class _Step:
             shutil.rmtree(scratch, ignore_errors=True)
         if self.stage.parallel:
             self.world.wait()
-        scratch.mkdir(parents=True, exist_ok=True)
-        started = time.monotonic()
+        files.make_folder(scratch)
+        started, used = time.monotonic(), self._marks([*inputs, *references])
         job = Job(
             recipe=self.recipe, inputs=tuple(inputs), out=scratch, fold=self.fold, kind=self.kind,
             progress=self.options.progress, device=self.options.device,
             world=self.world if self.stage.parallel else distributed.World(),
             settings=self.recipe.settings(self.stage.name, self.kind), references=tuple(references),
-            before=self.artifact if self.artifact.exists() else None,
+            before=self.artifact if self.artifact.exists() else None, say=self.options.say,
         )  # fmt: skip
         limit_threads(self.options.threads, self.stage)
         result: Result = import_module(f"medsynth.stages.{self.stage.name}").run(job)
         if self.stage.parallel:
             self.world.wait()
         if self.world.is_first:
-            self.artifact.publish(
-                id, self._record(result, [*inputs, *references], round(time.monotonic() - started, 1))
-            )
+            guards.refuse_changed(self.run, self.artifact, used)
+            self.artifact.publish(id, self._record(result, used, round(time.monotonic() - started, 1)))
         self.world.wait()
         return Outcome(self.artifact, "done", result.summary, result.notes)
 
-    def _record(self, result: Result, inputs: list[Artifact], seconds: float) -> dict[str, Any]:
+    def _marks(self, artifacts: list[Artifact]) -> dict[str, str]:
+        """Which answer each of them is, by its folder in the run."""
+        return {a.folder.relative_to(self.run.root).as_posix(): a.made for a in artifacts}
+
+    def _record(self, result: Result, used: dict[str, str], seconds: float) -> dict[str, Any]:
         return {
             "summary": result.summary,
             "notes": list(result.notes),
@@ -223,7 +233,7 @@ class _Step:
             "preset": self.recipe.preset,
             "settings": self.recipe.asked(self.stage.name, self.kind),
             "seed": self.recipe.seed,
-            "inputs": {a.folder.relative_to(self.run.root).as_posix(): a.made for a in inputs},
+            "inputs": used,
             "versions": versions(),
             "device": self.options.device,
             "processes": self.world.size,
@@ -237,21 +247,6 @@ class _Step:
             return
         with locks.held(self.run.locks(), self.artifact.name):
             yield
-
-
-def refuse_leaks(run: RunDirectory, inputs: list[Artifact], fold: int | None) -> None:
-    """Raise Refused if an input does not say that it was trained on the fold's training patients and on nobody else."""
-    if fold is None:
-        return
-    allowed = cohort.load(run.artifact("ingest").folder).training(fold).patients_hash()
-    for artifact in inputs:
-        seen = artifact.record().get("trained_on")
-        if artifact.stage != "ingest" and seen != allowed:
-            raise Refused(
-                f"{artifact.name} does not carry the mark of the training patients of fold {fold}: "
-                "it may have seen patients that this fold tests",
-                hint=run.typed(f"{plan.command_for(artifact)} --force"),
-            )
 
 
 def versions() -> dict[str, str]:

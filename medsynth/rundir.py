@@ -80,10 +80,11 @@ class Artifact:
         ]
 
     def publish(self, id: str, record: dict[str, Any]) -> None:
-        """Turn the scratch folder into the artifact: its record last, then one rename."""
+        """Turn the scratch folder into the artifact: its record last, then one rename.
+
+        Until the record is there a killed process may go on from what else the folder holds, its checkpoints, say.
+        """
         scratch = self.scratch(id)
-        for left in list(scratch.rglob(".*")):  # of files that a killed process was writing
-            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
         outputs = _digests(scratch)
         answer = fingerprint(id, {name: digest for name, digest in outputs.items() if name != LOG_FILE})
         known = {formats.KEY: formats.of(scratch), "id": id, "made": answer, **record, "outputs": outputs}
@@ -95,13 +96,20 @@ class Artifact:
         return (self.scratch(id) / RECORD).is_file()
 
     def put_in_place(self, id: str) -> None:
-        """Let a scratch folder with a record be the artifact."""
+        """Let a scratch folder with a record be the artifact. Where that cannot be done, the old one stays."""
         scratch = self.scratch(id)
+        for left in list(scratch.rglob(".*")):  # checkpoints, and files that a killed process was writing
+            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
         old = self.folder.with_name(f".{self.folder.name}.old")
         shutil.rmtree(old, ignore_errors=True)
         if self.folder.exists():
             os.rename(self.folder, old)
-        os.rename(scratch, self.folder)
+        try:
+            os.rename(scratch, self.folder)
+        except OSError:
+            if old.exists():
+                os.rename(old, self.folder)
+            raise
         files.sync_folder(self.folder.parent)
         for left in [old, *self.unfinished()]:
             shutil.rmtree(left, ignore_errors=True)
@@ -163,7 +171,7 @@ class RunDirectory:
         return (self.root / RECIPE).read_text(encoding="utf-8")
 
     def save_recipe(self, text: str) -> None:
-        self.root.mkdir(parents=True, exist_ok=True)
+        files.make_folder(self.root)
         files.write_text(self.root / RECIPE, text)
 
     def artifact(self, stage: str, fold: int | None = None, kind: str | None = None) -> Artifact:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from medsynth import interrupt, seeds, sharding
+from medsynth import interrupt, room, seeds, sharding
 from medsynth.artifacts import log
 from medsynth.distributed import World
 from medsynth.draws import Draws, step_draws
@@ -45,6 +45,7 @@ class Place:
     device: str = "cpu"
     world: World = field(default_factory=World)
     progress: Callable[[str, int, int], None] = lambda _name, _done, _total: None
+    say: Callable[[str], None] = lambda _sentence: None
 
 
 @dataclass(frozen=True)
@@ -94,9 +95,9 @@ def fit(
     `rows` are the indices of the items that this process works on in this step, `draws` their random numbers. Where
     several learn from each other, `loss` is the players, in the order in which they play within a step; the running
     mean is left in all of them, and the hooks are shown `model`. With `hooks.look` the weights that `hooks.judge` kept
-    last are left instead. Raises BadUsage for a batch that is smaller
-    than the number of processes, MedsynthError when the loss keeps being not a number, and Interrupted, after saving,
-    when a signal asked to stop.
+    last are left instead. Raises BadUsage for a batch that is smaller than the number of processes, Refused where
+    there is no room for checkpoints, MedsynthError when the loss keeps being not a number, and Interrupted, after
+    saving, when a signal asked to stop.
     """
     if settings.batch_size < place.world.size:
         raise BadUsage(
@@ -121,8 +122,7 @@ def foretell(model: nn.Module, loss: Played, *, items: int, settings: Fitting, p
         "steps": steps if settings.minutes is None else round(60 * settings.minutes / seconds),
         "seconds_per_step": round(seconds, 3),
         "minutes": round(seconds * steps / 60, 1) if settings.minutes is None else settings.minutes,
-        # Two checkpoints of weights, running mean, two moments and what is kept where looks are taken; and the result.
-        "megabytes": round((2 * (4 + settings.keeps) + 1) * 4 * parameters / 1e6, 1),
+        "megabytes": round(run.learner.room() / 1e6, 1),
     }
 
 
@@ -147,6 +147,7 @@ class _Run:
         return self.learner.facts
 
     def to_the_end(self) -> Fitted:
+        room.require(self.place.folder, self.learner.room(), self.place.name, self.place.world)
         self._begin()
         saved = started = time.monotonic()
         before = self.facts["seconds"]
@@ -268,7 +269,7 @@ class _Run:
 
     def _begin(self) -> None:
         """From where an earlier attempt stood, if there was one."""
-        self.learner.load(self.place.folder)
+        self.learner.load(self.place.folder, self.place.say)
         self.place.world.wait()  # nobody writes before everybody has read
         if self.place.world.is_first:
             log.rewind(self.place.folder, self.facts["step"])
@@ -282,7 +283,7 @@ class _Run:
                 f"{self.place.name}: the loss is not a number again and again (step {step})",
                 hint=f"a lower learning rate ({self.settings.learning_rate / 4:g}), or precision=fp32, by --set",
             )
-        if not self.learner.load(self.place.folder):
+        if not self.learner.load(self.place.folder, self.place.say):
             self.learner.restart()
         self.facts["rollbacks"] = rollbacks
         self.losses.clear()

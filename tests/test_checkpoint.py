@@ -1,5 +1,6 @@
 """Of two checkpoint files one is always whole, whatever happened to the other."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
+from shell import contents
 
 from medsynth.artifacts import checkpoint
 from medsynth.artifacts.checkpoint import FOLDER, State
+from medsynth.errors import DiskFailed
 
 
 def state(step: int) -> State:
@@ -69,6 +72,66 @@ def test_a_file_cut_off_anywhere_is_never_taken_for_whole(
     assert step_in(folder) == 10
 
 
+@given(st.data())
+def test_a_file_with_one_wrong_bit_is_passed_over_and_that_is_said(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("flipped")
+    checkpoint.save(folder, state(10))
+    checkpoint.save(folder, state(20))
+    path = newest(folder)
+    content = bytearray(path.read_bytes())
+    tensors = len(content) - 4 * 6 - 8  # a float32 matrix of 3 by 2, and an int64
+    content[data.draw(st.integers(tensors, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    path.write_bytes(content)
+    said: list[str] = []
+    found = checkpoint.load(folder, said.append)
+    assert found is not None
+    assert found.facts["step"] == 10
+    assert said == [f"the checkpoint {path} is damaged: it goes on from the other one, after step 10"]
+
+
+def test_what_is_whole_is_not_talked_about(tmp_path: Path) -> None:
+    said: list[str] = []
+    checkpoint.load(tmp_path, said.append)
+    for step in (10, 20, 30):
+        checkpoint.save(tmp_path, state(step))
+        checkpoint.load(tmp_path, said.append)
+    assert said == []
+
+
+def test_the_damaged_file_is_replaced_first_so_that_two_are_whole_again(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, state(10))
+    checkpoint.save(tmp_path, state(20))
+    path = newest(tmp_path)
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert step_in(tmp_path) == 10
+    checkpoint.save(tmp_path, state(15))
+    assert newest(tmp_path) == path
+    newest(tmp_path).write_bytes(b"")
+    assert step_in(tmp_path) == 10  # which a save in turn would have overwritten
+
+
+def test_what_does_not_read_back_as_it_was_written_takes_nobodys_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a disk that tells of success and stores something else."""
+    checkpoint.save(tmp_path, state(10))
+    checkpoint.save(tmp_path, state(20))
+    before = contents(tmp_path)
+    sync = os.fsync
+
+    def spoil(handle: int) -> None:
+        sync(handle)
+        os.truncate(handle, os.fstat(handle).st_size - 1)
+
+    monkeypatch.setattr("os.fsync", spoil)
+    with pytest.raises(DiskFailed, match="does not read back as it was written"):
+        checkpoint.save(tmp_path, state(30))
+    assert contents(tmp_path) == before
+
+
 def test_with_both_broken_there_is_none(tmp_path: Path) -> None:
     checkpoint.save(tmp_path, state(10))
     checkpoint.save(tmp_path, state(20))
@@ -99,7 +162,7 @@ def test_a_disk_that_fails_leaves_the_last_state(tmp_path: Path, monkeypatch: py
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(DiskFailed, match="No space left"):
         checkpoint.save(tmp_path, state(20))
     assert step_in(tmp_path) == 10
     assert not [path for path in (tmp_path / FOLDER).iterdir() if path.name.startswith(".")]

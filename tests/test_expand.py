@@ -21,6 +21,7 @@ from medsynth.cost import Spent
 from medsynth.data import images, png
 from medsynth.data.loading import labels_of
 from medsynth.draws import row_draws
+from medsynth.errors import DiskFailed
 from medsynth.job import Job
 from medsynth.rundir import RunDirectory
 from medsynth.sampling import Sampling
@@ -202,7 +203,7 @@ def test_a_disk_that_refuses_a_file_stops_the_work(finished: RunDirectory, tmp_p
     wanted = expand.plan(job_of_fold, training(finished, 0))
     in_the_way = wanted[9].sample.image
     in_the_way.mkdir(parents=True)
-    with pytest.raises(OSError):
+    with pytest.raises(DiskFailed, match=in_the_way.name):
         expand.run(job_of_fold)
     assert not (job_of_fold.out / cohort.MANIFEST).exists()
     assert not any(w.sample.image.exists() for w in wanted[24:])  # at most the batch that was being drawn came after

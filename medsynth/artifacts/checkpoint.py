@@ -1,19 +1,22 @@
 """The state of an unfinished training: two files taken in turn, so that one is always whole.
 
 Each is a safetensors file with the tensors of the model, its running mean and the optimiser; plain facts (step,
-seconds, rollbacks) stand as JSON in its header.
+seconds, rollbacks) stand as JSON in its header, and a hash of the tensors.
 """
 
+import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from medsynth.artifacts import weights
+from medsynth.artifacts import files, weights
 
 FOLDER = ".checkpoint"
 
@@ -27,25 +30,29 @@ class State:
 
 
 def save(folder: Path, state: State) -> None:
-    """Replace the older of the two files, and read it back before it counts."""
-    (folder / FOLDER).mkdir(parents=True, exist_ok=True)
-    first, second = _files(folder)
-    steps = [_step(path) for path in (first, second)]
-    path = first if steps[0] <= steps[1] else second
-    weights.save_tensors(path, state.tensors, {"facts": json.dumps(state.facts)})
-    if _step(path) != state.facts["step"]:
-        raise OSError(f"{path} did not read back as it was written")
+    """Replace the older of the two files; the new one is read back before it does.
+
+    A file that says it is further than this state was passed over by load(): it goes first.
+    """
+    files.make_folder(folder / FOLDER)
+    steps = {path: _step(path) for path in _files(folder)}
+    oldest = min(steps, key=lambda path: -1 if steps[path] >= state.facts["step"] else steps[path])
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()}
+    weights.save_tensors(oldest, tensors, {"facts": json.dumps(state.facts), "digest": _digest(tensors)})
 
 
-def load(folder: Path) -> State | None:
-    """The newest whole state; None when there is none. A file that cannot be read is passed over."""
-    for path in sorted(_files(folder), key=_step, reverse=True):
-        if _step(path) < 0:
-            continue
-        with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-            return State(tensors, json.loads(file.metadata()["facts"]))
-    return None
+def load(folder: Path, say: Callable[[str], object] = lambda _sentence: None) -> State | None:
+    """The newest whole state; None when there is none. `say` is told of a file that is damaged and passed over."""
+    there = sorted((path for path in _files(folder) if path.exists()), key=_step, reverse=True)
+    found, damaged = None, [path for path in there if _step(path) < 0]
+    for path in there:
+        if path not in damaged and (found := _whole(path)):
+            break
+        damaged = [*dict.fromkeys([*damaged, path])]
+    for path in damaged:
+        on = f"it goes on from the other one, after step {found.facts['step']}" if found else "no other one is whole"
+        say(f"the checkpoint {path} is damaged: {on}")
+    return found
 
 
 def remove(folder: Path) -> None:
@@ -57,9 +64,29 @@ def _files(folder: Path) -> tuple[Path, Path]:
 
 
 def _step(path: Path) -> int:
-    """The step that a file holds; -1 when it is not there or not whole (safetensors checks header against length)."""
+    """The step that a file holds; -1 when it is not there or cut off (safetensors checks header against length)."""
     try:
         with safe_open(path, "pt") as file:
             return int(json.loads(file.metadata()["facts"])["step"])
     except Exception:
         return -1
+
+
+def _whole(path: Path) -> State | None:
+    """What a file holds; None where its tensors are not those that were written. Version 0.1 wrote no hash."""
+    try:
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            facts = file.metadata()
+    except Exception:
+        return None
+    return State(tensors, json.loads(facts["facts"])) if facts.get("digest") in (None, _digest(tensors)) else None
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    """A hash of names, types, shapes and bytes. They have to be on the CPU, each in one piece."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,16 +1,17 @@
 """Files that are there whole or not at all."""
 
 import csv
+import errno
 import hashlib
 import json
 import os
 import tokenize
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from medsynth.errors import BadData
+from medsynth.errors import DISK, BadData, DiskFailed, of_disk
 
 # What a damaged file does to whoever takes it for a whole one.
 DAMAGE = (
@@ -21,30 +22,56 @@ AGAIN = "make it again: the command of its step with --force"
 LONGEST = 200  # characters of a reason: a damaged file can be all of it
 
 
-def write(path: Path, fill: Callable[[BinaryIO], object], *, synced: bool = True) -> None:
+A_PIECE = 1 << 22
+
+
+def write(
+    path: Path,
+    fill: Callable[[BinaryIO], object],
+    *,
+    synced: bool = True,
+    check: Callable[[Path], object] = lambda _written: None,
+) -> None:
     """Let `fill` write into a neighbour of `path`, then put it in place in one rename.
 
-    It is synced first. Who writes many files may leave that to sync() at the end, if files that a power cut has emptied
-    are noticed.
+    It is synced first, and shown to `check`, which raises if it is not as it should be. Who writes many files may leave
+    syncing to sync() at the end, if files that a power cut has emptied are noticed. Raises DiskFailed, with whatever
+    was at `path` untouched.
     """
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with scratch.open("wb") as file:
-            fill(file)
-            if synced:
-                file.flush()
-                os.fsync(file.fileno())
-        os.replace(scratch, path)
-    except BaseException:
-        scratch.unlink(missing_ok=True)
-        raise
+    with _told(path):
+        try:
+            with scratch.open("wb") as file:
+                fill(file)
+                if synced:
+                    file.flush()
+                    os.fsync(file.fileno())
+            check(scratch)
+            os.replace(scratch, path)
+        except BaseException:
+            with suppress(OSError):  # what went wrong first is what is told
+                scratch.unlink(missing_ok=True)
+            raise
     if synced:
         sync_folder(path.parent)
 
 
+def append(path: Path, line: str) -> None:
+    """Add a line to a file, whole or not at all unless the process is killed meanwhile. It is not synced."""
+    with _told(path), path.open("ab", buffering=0) as file:
+        before, left = file.tell(), memoryview(f"{line}\n".encode())
+        try:
+            while left:
+                left = left[file.write(left) :]
+        except OSError:
+            with suppress(OSError):
+                file.truncate(before)
+            raise
+
+
 def sync(path: Path) -> None:
     """Let a file's content survive a power cut."""
-    with path.open("rb+") as file:
+    with _told(path), path.open("rb+") as file:
         os.fsync(file.fileno())
 
 
@@ -73,14 +100,40 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it that are missing, so that they survive a power cut."""
+    missing = [folder for folder in (path, *path.parents) if not folder.is_dir()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        sync_folder(folder.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames in a folder survive a power cut, where the system has a way to ask for it."""
     if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        with _told(folder):
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            except OSError as error:
+                if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network disks know no such request
+                    raise
+            finally:
+                os.close(handle)
+
+
+def compare(path: Path, content: bytes) -> None:
+    """Raise DiskFailed if a file does not hold these bytes."""
+    left = memoryview(content)
+    with path.open("rb") as file:
+        while piece := file.read(A_PIECE):
+            if left[: len(piece)] != piece:
+                break
+            left = left[len(piece) :]
+        else:
+            if not left:
+                return
+    raise DiskFailed(f"{path} does not read back as it was written", hint="look after the disk; then the same command")
 
 
 def fingerprint(path: Path) -> str:
@@ -94,3 +147,14 @@ def fingerprint(path: Path) -> str:
 def sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turn what the disk does into DiskFailed, with the file in it. numpy tells a short write without its number."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in DISK or (error.errno is None and type(error) is OSError):
+            raise of_disk(error, path) from error
+        raise

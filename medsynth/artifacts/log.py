@@ -4,19 +4,21 @@ import json
 from pathlib import Path
 from typing import Any
 
+from medsynth.artifacts import files
+
 LOG = "log.jsonl"
 
 
 def append(folder: Path, entry: dict[str, Any]) -> None:
-    with (folder / LOG).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(entry, allow_nan=False) + "\n")
+    files.append(folder / LOG, json.dumps(entry, allow_nan=False))
 
 
 def load(folder: Path) -> list[dict[str, Any]]:
     """Every whole line; a line cut off by a kill is dropped, as is one that no training wrote."""
+    if not (folder / LOG).is_file():
+        return []
     entries = []
-    text = (folder / LOG).read_text(encoding="utf-8", errors="replace") if (folder / LOG).is_file() else ""
-    for line in text.splitlines():
+    for line in (folder / LOG).read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             entry = json.loads(line)
         except (ValueError, RecursionError):
@@ -28,8 +30,6 @@ def load(folder: Path) -> list[dict[str, Any]]:
 
 def rewind(folder: Path, step: int) -> None:
     """Forget what was logged after `step`, because training goes on from there."""
-    from medsynth.artifacts import files
-
     if not (folder / LOG).is_file():
         return
     kept = [entry for entry in load(folder) if entry.get("step", 0) <= step]

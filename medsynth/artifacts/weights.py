@@ -13,8 +13,9 @@ WEIGHTS, FACTS = "weights.safetensors", "facts.json"
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    files.write(path, lambda file: file.write(save(plain, metadata)))
+    """Write tensors, and read them back before they count."""
+    content = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata)
+    files.write(path, lambda file: file.write(content), check=lambda written: files.compare(written, content))
 
 
 def save_module(folder: Path, module: nn.Module, facts: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from medsynth import arms, classifier, codecs, seeds
 from medsynth.arms import Arm
-from medsynth.artifacts import checkpoint, cohort, files, latents, predictions, scores
+from medsynth.artifacts import cohort, files, latents, predictions, scores
 from medsynth.artifacts.cohort import Cohort, Sample
 from medsynth.artifacts.scores import Score
 from medsynth.classifier import Classifier, Plan
@@ -59,7 +59,6 @@ def run(job: Job) -> Result:
     scores.save(job.out, found)
     facts = {"arm": job.kind, "fold": job.fold, "labels": everyone.facts.labels, "weights_at_start": start}
     classifier.save(job.out, model, facts)
-    checkpoint.remove(job.out)
     if job.settings.weights is not None:
         notes.append("The classifier started from imported weights: which patients these have seen is not known here.")
     if not selection.samples:
@@ -215,7 +214,8 @@ def loss_of(job: Job, model: Classifier, material: Material) -> LossOf:
 def place_of(job: Job) -> Place:
     """The same random numbers for every arm of a fold."""
     seed = seed_of(job, "fit")
-    return Place(job.out, seed, f"classify {job.kind}, fold {job.fold}", job.device, job.world, job.progress)
+    name = f"classify {job.kind}, fold {job.fold}"
+    return Place(job.out, seed, name, job.device, job.world, job.progress, job.say)
 
 
 def calibrate(job: Job, model: Classifier, material: Material) -> None:

@@ -55,7 +55,6 @@ def run(job: Job) -> Result:
         codecs.save(job.out, model, job.settings, picture)
         scores.save(job.out, _errors(model, held_out, job))
         _preview(job, "held-out", model, held_out)
-        checkpoint.remove(job.out)  # last: until here a killed process may go on from it
     job.world.wait()
     return _result(job, model, training, fitted)
 
@@ -148,7 +147,8 @@ def _images(job: Job, pixels: ImageSet, mirror: bool, rows: torch.Tensor, draws:
 
 
 def _place(job: Job) -> Place:
-    return Place(job.out, _seed(job), f"train-codec {job.kind}, fold {job.fold}", job.device, job.world, job.progress)
+    name = f"train-codec {job.kind}, fold {job.fold}"
+    return Place(job.out, _seed(job), name, job.device, job.world, job.progress, job.say)
 
 
 def _seed(job: Job) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from medsynth import arms, seeds
+from medsynth import arms, interrupt, seeds
 from medsynth.artifacts import cohort, comparisons, predictions, scores
 from medsynth.artifacts.cohort import Cohort
 from medsynth.artifacts.comparisons import Change, Comparison, Comparisons
@@ -41,7 +41,7 @@ def run(job: Job) -> Result:
     )  # fmt: skip
     material = Material(folds, Task(facts.labels, facts.one_class, facts.ordinal), settings)
     asked = declared(material.arms, job.recipe.generator.kind)
-    found = compare(material, asked, progress=job.progress)
+    found = compare(material, asked, progress=interrupt.checking(job.progress))
     comparisons.save(job.out, found)
     scores.save(job.out, flat(found, _tested(folds)))
     return Result(_summary(found), notes=(*notes, *_cautions(found)))

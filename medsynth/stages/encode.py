@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from medsynth import codecs, interrupt, seeds
+from medsynth import codecs, interrupt, room, seeds
 from medsynth.artifacts import cohort, latents
 from medsynth.artifacts.cohort import Sample
 from medsynth.artifacts.latents import Copies
@@ -24,14 +24,24 @@ BATCH = 32
 
 def forecast(job: Job) -> dict[str, Any]:
     """How many images, and how much room their latents take."""
-    everyone = cohort.load(job.input("ingest"))
-    assert job.fold is not None
-    trained = len(everyone.training(job.fold).samples)
-    count = trained + len(everyone.selection(job.fold).samples)
-    stored = count * (1 + everyone.facts.mirror) + trained * job.settings.augmented
+    trained, chosen_on = _parts(job)
+    return {"images": len(trained) + len(chosen_on), "megabytes": round(_room(job) / 1e6, 1)}
+
+
+def _room(job: Job) -> float:
+    """Bytes of disk that the latents will take."""
+    (trained, chosen_on), mirror = _parts(job), cohort.load(job.input("ingest")).facts.mirror
+    stored = (len(trained) + len(chosen_on)) * (1 + mirror) + len(trained) * job.settings.augmented
     code = codecs.load(job.input("codec")).code
     bytes_each = 2 if code.vocabulary else 2 * 4  # a token; a mean and a log-variance
-    return {"images": count, "megabytes": round(stored * bytes_each * math.prod(code.shape) / 1e6, 1)}
+    return float(stored * bytes_each * math.prod(code.shape))
+
+
+def _parts(job: Job) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
+    """What is learnt from, and what choices are made on."""
+    everyone = cohort.load(job.input("ingest"))
+    assert job.fold is not None
+    return everyone.training(job.fold).samples, everyone.selection(job.fold).samples
 
 
 @torch.no_grad()
@@ -42,9 +52,9 @@ def run(job: Job) -> Result:
     How a copy is moved depends on the fold, the sample and the copy's number. Nothing is drawn from the posteriors:
     that is for loading.
     """
-    everyone = cohort.load(job.input("ingest"))
+    everyone, parts = cohort.load(job.input("ingest")), _parts(job)
     assert job.fold is not None
-    parts = [everyone.training(job.fold).samples, everyone.selection(job.fold).samples]
+    room.require(job.out, _room(job), f"encode {job.kind}, fold {job.fold}", job.world)
     codec = codecs.load(job.input("codec"), job.device)
     count, done = sum(map(len, parts)), 0
     plain: list[Copies] = []

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from medsynth import codecs, cost, generators, interrupt, seeds
+from medsynth import codecs, cost, generators, interrupt, room, seeds
 from medsynth.artifacts import cohort, files
 from medsynth.artifacts.cohort import IMAGES, MASKS, Cohort, Sample
 from medsynth.cost import Lap, Spent
@@ -47,6 +47,8 @@ def run(job: Job) -> Result:
     training = cohort.load(job.input("ingest")).training(job.fold)
     generator, codec = _models(job)
     wanted = plan(job, training, masks=codec.picture.masks)
+    name = f"expand {job.kind}, fold {job.fold}"
+    room.require(job.out, _room(training, len(wanted), masks=codec.picture.masks), name, job.world)
     for name in (IMAGES, *([MASKS] if codec.picture.masks else [])):
         (job.out / name).mkdir(exist_ok=True)
     cost.forget_peak(job.device)
@@ -76,7 +78,7 @@ def forecast(job: Job) -> dict[str, Any]:
     batch = wanted[: job.settings.batch_size]
     generator, codec = _models(job)
     started = time.perf_counter()
-    pixels, _ = _decoded(codec, _sampled(job, generator, batch))
+    _decoded(codec, _sampled(job, generator, batch))
     seconds = (time.perf_counter() - started) / len(batch)
     return {
         "real": len(training.samples),
@@ -84,8 +86,14 @@ def forecast(job: Job) -> dict[str, Any]:
         "labels": {name: count * job.settings.factor for name, count in training.counts().items()},
         "seconds_per_image": round(seconds, 3),
         "minutes": round(seconds * len(wanted) / 60, 1),
-        "megabytes": round(len(wanted) * pixels[0].nbytes * png.SHARE / 1e6, 1),
+        "megabytes": round(_room(training, len(wanted), masks=codec.picture.masks) / 1e6, 1),
     }
+
+
+def _room(training: Cohort, count: int, *, masks: bool) -> float:
+    """Bytes of disk that so many images will take, with their masks if they have some."""
+    pixels, channels = training.facts.image_size**2, training.facts.channels
+    return room.of_files(count, pixels * channels * png.SHARE) + room.of_files(count * masks, pixels * png.SHARE)
 
 
 def plan(job: Job, training: Cohort, *, masks: bool = False) -> list[Wanted]:

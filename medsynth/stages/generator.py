@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from medsynth import codecs, cost, generators, seeds
-from medsynth.artifacts import checkpoint, cohort, latents
+from medsynth.artifacts import cohort, latents
 from medsynth.artifacts.cohort import Cohort
 from medsynth.data import images
 from medsynth.data.loading import labels_of
@@ -35,7 +35,6 @@ def run(job: Job) -> Result:
     fitted = fit(model, loss, items=items, settings=job.settings, place=_place(job), hooks=_hooks(job, material))
     if job.world.is_first:
         generators.save(job.out, model, job.settings, code=material.codec.code, labels=labels)
-        checkpoint.remove(job.out)
     job.world.wait()
     summary = {
         "kind": job.kind,
@@ -145,9 +144,8 @@ def _notes(job: Job, material: Material, fitted: Fitted) -> tuple[str, ...]:
 
 
 def _place(job: Job) -> Place:
-    return Place(
-        job.out, _seed(job), f"train-generator {job.kind}, fold {job.fold}", job.device, job.world, job.progress
-    )
+    name = f"train-generator {job.kind}, fold {job.fold}"
+    return Place(job.out, _seed(job), name, job.device, job.world, job.progress, job.say)
 
 
 def _seed(job: Job) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from medsynth import interrupt
+from medsynth import interrupt, room
 from medsynth.artifacts import cohort, files, findings
 from medsynth.artifacts.cohort import IMAGES, MASKS, Cohort, Facts, Sample
 from medsynth.artifacts.findings import Unreadable
@@ -43,6 +43,7 @@ def run(job: Job) -> Result:
     if not listing.has_split:
         _check(job, _patients(listing.entries, listing.labels))  # before decoding takes its time
 
+    room.require(job.out, _room(job, listing), "ingest", job.world)
     store = _Store(job.out, Square(settings.image_size, settings.crop))
     store.clear()
     seen, unreadable = _decode(job, store, listing.entries)
@@ -81,14 +82,21 @@ def run(job: Job) -> Result:
 
 def forecast(job: Job) -> dict[str, Any]:
     """What the table says, without opening an image, and how much room the images will take."""
-    listing, side = _listing(job), job.settings.image_size
+    listing = _listing(job)
     count = len(listing.entries)
     return {
         "images": count,
         "patients": len({entry.patient for entry in listing.entries}),
         "labels": {name: sum(e.labels[i] for e in listing.entries) for i, name in enumerate(listing.labels)},
-        "megabytes": round(count * side * side * 3 * png.SHARE / 1e6, 1),
+        "megabytes": round(_room(job, listing) / 1e6, 1),
     }
+
+
+def _room(job: Job, listing: Listing) -> float:
+    """Bytes of disk that the images will take."""
+    count, masks = len(listing.entries), sum(entry.mask is not None for entry in listing.entries)
+    pixels = job.settings.image_size**2
+    return room.of_files(count, pixels * 3 * png.SHARE) + room.of_files(masks, pixels * png.SHARE)
 
 
 def _listing(job: Job, secret: SiteSecret | None = None) -> Listing:
@@ -141,10 +149,9 @@ class _Store:
         except decoding.Unreadable as reason:
             name = entry.picture.name if isinstance(entry.picture, Path) else entry.sample
             return Unreadable(safe_text.cell(entry.where), safe_text.cell(name), safe_text.cell(str(reason)))
-        # Written plainly: nothing looks into this folder before it is whole, and settle() brings it to the disk.
-        _image(self.folder, entry.sample).write_bytes(png.encode(decoded.pixels))
+        _write(_image(self.folder, entry.sample), decoded.pixels)
         if decoded.mask is not None:
-            _mask(self.folder, entry.sample).write_bytes(png.encode(decoded.mask))
+            _write(_mask(self.folder, entry.sample), decoded.mask)
         deviation = float(decoded.pixels.astype(np.float32).std(axis=(0, 1)).max())
         return Seen(decoded.pixels.shape[-1], decoded.digest, deviation, decoded.has_16_bits, decoded.side)
 
@@ -154,7 +161,7 @@ class _Store:
         for sample, picture in seen.items():
             if picture.channels != channels:
                 path = _image(self.folder, sample)
-                path.write_bytes(png.encode(np.repeat(png.read(path), channels, axis=-1)))
+                _write(path, np.repeat(png.read(path), channels, axis=-1))
         return channels
 
     def settle(self) -> None:
@@ -163,7 +170,7 @@ class _Store:
             (self.folder / MASKS).rmdir()
         folders = [self.folder / name for name in (IMAGES, MASKS) if (self.folder / name).is_dir()]
         with ThreadPoolExecutor(SYNCS) as pool:
-            list(pool.map(_sync, (path for folder in folders for path in folder.iterdir())))
+            list(pool.map(files.sync, (path for folder in folders for path in folder.iterdir())))
         for folder in folders:
             files.sync_folder(folder)
 
@@ -251,9 +258,9 @@ def _mask(folder: Path, sample: str) -> Path:
     return folder / MASKS / f"{sample}.png"
 
 
-def _sync(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
+def _write(path: Path, pixels: np.ndarray) -> None:
+    """Not synced here: settle() brings all pictures to the disk together."""
+    files.write(path, lambda file: file.write(png.encode(pixels)), synced=False)
 
 
 def _about_split(listing: Listing, settings: Ingest) -> list[str]:

@@ -3,6 +3,7 @@
 Needs neither torch nor a network.
 """
 
+from medsynth import interrupt
 from medsynth.artifacts import files
 from medsynth.job import Job, Result
 from medsynth.report import machine
@@ -12,7 +13,7 @@ PAGE, FACTS = "index.html", "report.json"
 
 
 def run(job: Job) -> Result:
-    page = render(job.inputs, job.progress)
+    page = render(job.inputs, interrupt.checking(job.progress))
     files.write_text(job.out / PAGE, page.html)
     files.write_json(job.out / FACTS, machine.facts(page.found, page.answer, page.parts))
     facts = {

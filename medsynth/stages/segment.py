@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from medsynth import cost, seeds, segmenters
-from medsynth.artifacts import checkpoint, cohort, scores, segmentations
+from medsynth.artifacts import cohort, scores, segmentations
 from medsynth.artifacts.cohort import Cohort, Sample, evenly
 from medsynth.data import augment
 from medsynth.data.loading import ImageSet, MaskSet
@@ -52,7 +52,6 @@ def run(job: Job) -> Result:
     summary = {"variant": job.kind, "images": items, **_training_cost(job, fitted)}
     if job.world.is_first:
         summary |= _judge(job, Masker(model.eval(), job.device), parts)
-        checkpoint.remove(job.out)
     job.world.wait()
     return Result(summary, trained_on, (*fitted.notes(), *_notes(job, parts)))
 
@@ -141,7 +140,8 @@ def loss_of(job: Job, model: Any, parts: Parts) -> LossOf:
 def place_of(job: Job) -> Place:
     """All variants of a fold see the same images in the same order."""
     seed = seeds.derive(job.recipe.seed, "segment", job.fold, "fit")
-    return Place(job.out, seed, f"segment {job.kind}, fold {job.fold}", job.device, job.world, job.progress)
+    name = f"segment {job.kind}, fold {job.fold}"
+    return Place(job.out, seed, name, job.device, job.world, job.progress, job.say)
 
 
 def _runs(job: Job, masker: Masker, samples: tuple[Sample, ...], doing: str) -> Iterator[np.ndarray]:

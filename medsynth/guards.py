@@ -1,0 +1,59 @@
+"""What has to hold before a stage is run, and still when its result is put in place."""
+
+from collections.abc import Iterable
+
+from medsynth import locks, plan
+from medsynth.artifacts import cohort, files
+from medsynth.chain import BY_NAME
+from medsynth.errors import Refused
+from medsynth.recipe import Recipe
+from medsynth.rundir import RECORD, Artifact, RunDirectory
+
+
+def refuse_leaks(run: RunDirectory, inputs: list[Artifact], fold: int | None) -> None:
+    """Raise Refused if an input does not say that it was trained on the fold's training patients and on nobody else."""
+    if fold is None:
+        return
+    allowed = cohort.load(run.artifact("ingest").folder).training(fold).patients_hash()
+    for artifact in inputs:
+        seen = artifact.record().get("trained_on")
+        if artifact.stage != "ingest" and seen != allowed:
+            raise Refused(
+                f"{artifact.name} does not carry the mark of the training patients of fold {fold}: "
+                "it may have seen patients that this fold tests",
+                hint=run.typed(f"{plan.command_for(artifact)} --force"),
+            )
+
+
+def refuse_held(run: RunDirectory, artifacts: Iterable[Artifact]) -> None:
+    """Raise Refused if another process is making one of these."""
+    for artifact in artifacts:
+        locks.refuse_held(run.locks(), artifact.name)
+
+
+def refuse_busy(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> None:
+    """Raise Refused if another process is making this artifact, or something from the one that is there now.
+
+    What gathers whatever the run holds is no reason to wait: it is done in seconds.
+    """
+    refuse_held(run, [artifact])
+    for other in plan.everything(run, recipe) if artifact.exists() else []:
+        stage = BY_NAME[other.stage]
+        if stage.gathers or not locks.is_held(run.locks(), other.name):
+            continue
+        asked = (run, recipe, stage, other.fold, other.kind)
+        if artifact in (*plan.needs_of(*asked), *plan.references_of(*asked)):
+            holder = locks.who(run.locks(), other.name)
+            raise Refused(
+                f"{artifact.name} cannot be made again now: {holder} makes {other.name} from it", hint=locks.WAIT
+            )
+
+
+def refuse_changed(run: RunDirectory, artifact: Artifact, used: dict[str, str]) -> None:
+    """Raise Refused if what an artifact was made from (folder in the run -> mark) is not there as it was."""
+    for name, made in used.items():
+        record = run.root / name / RECORD
+        if not record.is_file() or files.read_json(record)["made"] != made:
+            raise Refused(
+                f"{name} was made again while {artifact.name} was being made from it", hint="the same command"
+            )
