@@ -43,7 +43,7 @@ STAGES = (
         "audit", "audit", needs=("ingest", "expand", "features", "generator", "codec"),
         prepares=("classify", "features"), across_folds=True,
     ),
-    Stage("segment", "segment", needs=("ingest",), parallel=True, on_request=True),
+    Stage("segment", "segment", needs=("ingest", "expand"), parallel=True, on_request=True),
     Stage("compare", "compare", needs=("ingest",), per_fold=False, gathers=("classify",), across_folds=True),
     Stage(
         "report", "report", needs=("ingest",), prepares=("compare",), per_fold=False, across_folds=True,

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from medsynth import arms, locks
+from medsynth import arms, locks, variants
 from medsynth import recipe as recipes
 from medsynth.artifacts import cohort, files
 from medsynth.byhand import published, store
@@ -136,8 +136,10 @@ def needs_of(run: RunDirectory, recipe: Recipe, stage: Stage, fold: int | None, 
 
 def _kinds_needed(recipe: Recipe, stage: str, kind: str | None) -> dict[str, list[str]]:
     """Stage -> the kinds of it that one artifact is made from."""
-    if kind is None or stage == "segment":
+    if kind is None:
         return {}
+    if stage == "segment":
+        return {"expand": [generator for generator in variants.parted(kind)[1:] if generator]}
     if stage == "classify":
         arm = arms.named(kind, recipe.generator.kind)
         codecs = [recipe.codec_of(recipe.generator.kind)] if arm.reconstructed else []
@@ -278,5 +280,6 @@ def command_for(artifact: Artifact, source: str = "") -> str:
     if artifact.kind and stage.name == "classify":
         words += ["--arms", artifact.kind]
     if artifact.kind and stage.name == "segment":
-        words += ["--variant", artifact.kind]
+        variant, generator = variants.parted(artifact.kind)
+        words += ["--variant", variant, *(["--arms", f"real{variants.WITH}{generator}"] if generator else [])]
     return " ".join([*words, *(["--fold", str(artifact.fold)] if artifact.fold is not None else [])])

@@ -68,7 +68,7 @@ class Recipe:
         """The settings of one stage (for a stage with kinds: of one kind); None for a stage that has none."""
         if stage in FAMILY_OF:
             chosen: Chosen = getattr(self, stage)
-            kind = kind or chosen.kind
+            kind = variants.parted(kind or chosen.kind)[0]
             return chosen.settings.get(kind) or _of_kind(stage, stage, kind, {}, self.preset)
         return getattr(self, stage, None)
 

@@ -9,6 +9,7 @@ from medsynth import kinds
 from medsynth.errors import BadUsage, nearest
 
 COMPAT = "-compat"
+WITH = "+"  # `unet+geca`: unet, which learns from the synthetic images of geca, too
 TOLD_APART = "segmenters"  # the family whose kinds have other names than their folders
 BY = "variant"  # the setting whose values are the names
 
@@ -32,6 +33,12 @@ def named(family: str, name: str) -> Variant:
         raise BadUsage(f"there is no {family[:-1]} {name!r}", hint=nearest(str(plain), list(known)))
     kind, fixed = known[plain]
     return Variant(kind, {"kind": kind} | fixed, "parity" if compat else None)
+
+
+def parted(name: str) -> tuple[str, str]:
+    """`unet+geca` -> "unet", "geca": a name, and whose synthetic images are learned from, too, if anybody's."""
+    plain, _, generator = name.partition(WITH)
+    return plain, generator
 
 
 def names(family: str) -> list[str]:

@@ -337,3 +337,34 @@ def test_a_generator_without_masks_knows_an_image_with_its_mask_as_well(
     assert knower(finished).score(with_mask, labels, seeds) == knower(finished).score(plain, labels, seeds)
     assert np.isfinite(knower(paired).score(with_mask, labels, seeds))
     assert (knower(paired).masks, knower(finished).masks) == (True, False)
+
+
+def segmented(run: RunDirectory, *words: object) -> dict[str, Any]:
+    quick = {"steps": 3, "batch_size": 4, "warmup_steps": 0, "size": "tiny", "tested_images": 4, "selection_images": 4}
+    settings = [word for key, value in quick.items() for word in ("--set", f"segment.unet.{key}={value}")]
+    found = done("segment", "--variant", "unet", "--fold", 0, "--json", "--run", run.root, *settings, *words).json
+    return {result["kind"]: result["summary"] for result in found["results"]}
+
+
+def test_a_segmenter_learns_from_pairs_beside_the_real_ones_if_asked(paired: RunDirectory, tmp_path: Path) -> None:
+    run = copied(paired, tmp_path / "run")
+    found = segmented(run, "--arms", "real,real+geca")
+    real, made = len(training(run).samples), len(synthetic(run, "geca").samples)
+    assert list(found) == ["unet", "unet+geca"]
+    assert "synthetic_images" not in found["unet"]
+    assert (found["unet+geca"]["images"], found["unet+geca"]["synthetic_images"]) == (real, made)
+    records = [run.artifact("segment", 0, kind).record() for kind in found]
+    assert records[0]["trained_on"] == records[1]["trained_on"] == training(run).patients_hash()
+    assert ["fold-0/expand/geca" in record["inputs"] for record in records] == [False, True]
+    assert medsynth("report", "--run", run.root).code == 0
+
+
+def test_segmenters_refuse_synthetic_images_without_masks_and_arms_that_are_not_theirs(
+    finished: RunDirectory, tmp_path: Path
+) -> None:
+    run = copied(finished, tmp_path / "run")
+    ended = medsynth("segment", "--variant", "unet", "--arms", "real+geca", "--fold", 0, "--run", run.root)
+    assert ended.code == 3
+    assert "medsynth train-generator --model geca --with-masks" in ended.hint
+    for arm in ("oversampled", "synthetic-only", "real+geometric", "real+nobody", "real@1"):
+        assert medsynth("segment", "--variant", "unet", "--arms", arm, "--run", run.root).code == 2

@@ -5,7 +5,7 @@ rest is chosen on the selection patients, and nothing is chosen on test patients
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from medsynth.masking import Masker
 from medsynth.metrics import ensembles, masks
 from medsynth.shapes import Loss
 from medsynth.training import Fitted, LossOf, Place, fit, foretell
+from medsynth.variants import parted
 
 THRESHOLDS = np.linspace(0.05, 0.95, 19)
 THRESHOLD = 0.5  # where nobody was set aside to choose it on
@@ -37,6 +38,12 @@ class Parts:
     training: Cohort
     selection: Cohort  # as many of them as the threshold is chosen on
     testing: Cohort  # as many of them as are tested
+    synthetic: tuple[Sample, ...] = ()  # images and masks that a generator of the fold drew
+
+    @property
+    def learned(self) -> tuple[Sample, ...]:
+        """What is learned from."""
+        return self.training.samples + self.synthetic
 
 
 def run(job: Job) -> Result:
@@ -47,9 +54,10 @@ def run(job: Job) -> Result:
     cost.forget_peak(job.device)
     parts = parts_of(job)
     model = build(job, parts)
-    items, trained_on = len(parts.training.samples), parts.training.patients_hash()
+    items, trained_on = len(parts.learned), parts.training.patients_hash()
     fitted = fit(model, loss_of(job, model, parts), items=items, settings=job.settings, place=place_of(job))
-    summary = {"variant": job.kind, "images": items, **_training_cost(job, fitted)}
+    summary = {"variant": job.kind, "images": len(parts.training.samples), **_training_cost(job, fitted)}
+    summary |= {"synthetic_images": len(parts.synthetic)} if parts.synthetic else {}
     if job.world.is_first:
         summary |= _judge(job, Masker(model.eval(), job.device), parts)
     job.world.wait()
@@ -58,19 +66,19 @@ def run(job: Job) -> Result:
 
 def _judge(job: Job, masker: Masker, parts: Parts) -> dict[str, Any]:
     """Choose the threshold, test, write all of it; a few facts for people."""
-    threshold = choose(job, masker, parts.selection)
+    chosen = choose(job, masker, parts.selection)
     cost.forget_peak(job.device)
     masker.images, masker.seconds = 0, 0.0
-    tested = test(job, masker, parts.testing, threshold)
+    tested = test(job, masker, parts.testing, chosen)
     found = tested.scores(seeds.derive(job.recipe.seed, "segment", job.fold, "bootstrap"))
     segmentations.save(job.out, tested.rows)
     scores.save(job.out, found)
-    facts = {"variant": job.kind, "combine": job.settings.combine, "threshold": threshold}
     training = parts.training.facts
+    facts = {"variant": job.kind, "image_size": training.image_size, "combine": job.settings.combine, **asdict(chosen)}
     segmenters.save(job.out, masker.model, job.settings, channels=training.channels, facts=facts)
     return {
         "tested": len(tested.rows),
-        "threshold": threshold,
+        "threshold": chosen.threshold,
         **{name: round(found[f"image.{name}"].value, 4) for name in ("dice", "iou", "hd95")},
         "runs": tested.runs,
         **masker.cost((training.image_size, training.image_size), tested.runs),
@@ -82,7 +90,7 @@ def forecast(job: Job) -> dict[str, Any]:
     """What training one variant would take."""
     parts = parts_of(job)
     model = build(job, parts)
-    loss, items = loss_of(job, model, parts), len(parts.training.samples)
+    loss, items = loss_of(job, model, parts), len(parts.learned)
     return foretell(model, loss, items=items, settings=job.settings, place=place_of(job))
 
 
@@ -102,7 +110,23 @@ def parts_of(job: Job) -> Parts:
         missing = "test" if training.samples else "train"
         raise BadData(f"fold {job.fold} has no masks to {missing} on", hint="fewer folds: medsynth ingest --folds N")
     asked = job.settings.tested_images or len(testing.samples)
-    return Parts(training, _at_most(selection, job.settings.selection_images), _at_most(testing, asked))
+    return Parts(
+        training, _at_most(selection, job.settings.selection_images), _at_most(testing, asked), _synthetic(job)
+    )
+
+
+def _synthetic(job: Job) -> tuple[Sample, ...]:
+    """The synthetic images that are learned from beside the real ones. Raises BadData where they have no masks."""
+    generator = parted(str(job.kind))[1]
+    if not generator:
+        return ()
+    made = cohort.load(job.input("expand")).samples
+    if not all(s.mask for s in made):
+        raise BadData(
+            f"the synthetic images of {generator} have no masks",
+            hint=f"medsynth train-generator --model {generator} --with-masks; then medsynth expand --model {generator}",
+        )
+    return made
 
 
 def _with_masks(part: Cohort) -> Cohort:
@@ -116,13 +140,13 @@ def _at_most(part: Cohort, images: int) -> Cohort:
 def build(job: Job, parts: Parts) -> Any:
     """The segmenter before its first step."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seeds.derive(job.recipe.seed, "segment", job.kind, job.fold, "init"))
+        torch.manual_seed(seeds.derive(job.recipe.seed, "segment", parted(str(job.kind))[0], job.fold, "init"))
         return segmenters.build(job.settings, channels=parts.training.facts.channels).to(job.device)
 
 
 def loss_of(job: Job, model: Any, parts: Parts) -> LossOf:
     """An image and its mask are moved together."""
-    pictures, truths = ImageSet(parts.training.samples), MaskSet(parts.training.samples)
+    pictures, truths = ImageSet(parts.learned), MaskSet(parts.learned)
     mirror = parts.training.facts.mirror
 
     def loss(rows: Tensor, draws: Draws) -> Loss:
@@ -156,21 +180,34 @@ def _truth(truths: MaskSet, row: int) -> np.ndarray:
     return (truths.tensor([row])[0, 0] > 0).numpy()
 
 
-def choose(job: Job, masker: Masker, selection: Cohort) -> float:
+@dataclass(frozen=True)
+class Chosen:
+    """What the selection patients decide."""
+
+    threshold: float = THRESHOLD
+    nqm_limit: float | None = None  # of the quality score: above it a mask is doubtful; None: nothing is random
+
+
+def choose(job: Job, masker: Masker, selection: Cohort) -> Chosen:
     """The threshold under which the selection patients' masks fit best, for the way in which runs are combined."""
     if not selection.samples:
-        return THRESHOLD
-    truths, fits = MaskSet(selection.samples), np.zeros(len(THRESHOLDS))
+        return Chosen()
+    truths, fits, quality = MaskSet(selection.samples), [], []
     for row, runs in enumerate(_runs(job, masker, selection.samples, "threshold")):
         truth = _truth(truths, row)
-        fits += [masks.dice(ensembles.combined(runs, job.settings.combine, float(t)), truth) for t in THRESHOLDS]
-    return float(round(masks.nearest_to_even(THRESHOLDS, fits), 2))
+        fits.append([masks.dice(ensembles.combined(runs, job.settings.combine, float(t)), truth) for t in THRESHOLDS])
+        quality.append(ensembles.nqm(runs) if len(runs) > 1 else None)
+    threshold = masks.nearest_to_even(THRESHOLDS, np.sum(fits, axis=0))
+    failed = np.array(fits)[:, int(np.argmin(np.abs(THRESHOLDS - threshold)))] < job.settings.failure
+    known = np.array([score for score in quality if score is not None])
+    limit = ensembles.failure_limit(known, failed) if len(known) == len(failed) else None
+    return Chosen(float(round(threshold, 2)), limit)
 
 
-def test(job: Job, masker: Masker, testing: Cohort, threshold: float) -> Judgement:
+def test(job: Job, masker: Masker, testing: Cohort, chosen: Chosen) -> Judgement:
     """Segment the test images, and compare what is found with their true masks."""
     assert job.fold is not None
-    rule = Rule(job.settings.combine, threshold, job.settings.failure)
+    rule = Rule(job.settings.combine, chosen.threshold, job.settings.failure)
     judgement, truths = Judgement(job.out, job.fold, rule), MaskSet(testing.samples)
     for row, runs in enumerate(_runs(job, masker, testing.samples, "masks")):
         judgement.add(testing.samples[row], runs, _truth(truths, row))
