@@ -34,6 +34,7 @@ class Common:
     threads: int | None = None
     dry_run: bool = False
     force: bool = False
+    force_leak: str | None = None  # why
 
     def directory(self) -> RunDirectory:
         return RunDirectory.find(self.run)
@@ -90,7 +91,8 @@ def carry_out(
         run.save_recipe(text)
     with console.progress(common.quiet or not first) as progress:
         say = (lambda _sentence: None) if common.quiet or not first else console.say
-        options = Options(common.force, device(common.device, stage), common.threads, progress, say)
+        place, leak = device(common.device, stage), (common.force_leak or "").strip()
+        options = Options(common.force, leak, place, common.threads, progress, say)
         outcomes = pipeline.execute(run, recipe, stage, folds=common.fold, kinds=kinds or [], options=options)
     if first and stage == "ingest":
         run.save_recipe(text)

@@ -24,7 +24,7 @@ from medsynth.data.png import read
 from medsynth.data.safe_text import cell
 from medsynth.data.secondary_capture import Origin
 from medsynth.errors import BadUsage, MissingStep, Refused
-from medsynth.rundir import EXPORTS, RunDirectory
+from medsynth.rundir import EXPORTS, LEAK, RunDirectory
 
 FORMATS = ("folder", "npz", "dicom")
 METADATA, ABOUT = "metadata.csv", "about.json"
@@ -72,6 +72,7 @@ def run(run: RunDirectory, asked: Asked) -> dict[str, Any]:
         "images": len(made.samples), "labels": list(made.facts.labels), "synthetic": True, "generator": asked.model,
         "medsynth": __version__, "made": expansion.made, "audit_passed": passed, "audit": why,
         **({} if passed else {"risk_acknowledged": asked.risk.strip()}),
+        **({LEAK: leak} if (leak := expansion.record().get(LEAK)) else {}),
     }  # fmt: skip
     files.write_json(scratch / ABOUT, facts)
     if not passed:  # before the set is there: none leaves without its reason
@@ -93,6 +94,9 @@ def run(run: RunDirectory, asked: Asked) -> dict[str, Any]:
 
 def _audited(run: RunDirectory, asked: Asked) -> tuple[bool, str]:
     """Whether an audit of these very images was passed, and what there is to say."""
+    leak = run.artifact("expand", asked.fold, asked.model).record().get(LEAK)
+    if leak:
+        return False, f"they were made with {', '.join(leak['from'])}, which may have seen patients that are tested"
     audit = run.artifact("audit", asked.fold, asked.model)
     audit_it = run.typed(f"audit --model {asked.model} --fold {asked.fold}")
     if not audit.exists():

@@ -1,28 +1,50 @@
 """What has to hold before a stage is run, and still when its result is put in place."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from medsynth import locks, plan
 from medsynth.artifacts import cohort, files
 from medsynth.chain import BY_NAME
 from medsynth.errors import Refused
 from medsynth.recipe import Recipe
-from medsynth.rundir import RECORD, Artifact, RunDirectory
+from medsynth.rundir import LEAK, RECORD, Artifact, RunDirectory
 
 
 def refuse_leaks(run: RunDirectory, inputs: list[Artifact], fold: int | None) -> None:
     """Raise Refused if an input does not say that it was trained on the fold's training patients and on nobody else."""
+    for artifact in leaking(run, inputs, fold):
+        raise Refused(
+            f"{artifact.name} does not carry the mark of the training patients of fold {fold}: "
+            "it may have seen patients that this fold tests",
+            hint=run.typed(f"{plan.command_for(artifact)} --force"),
+        )
+
+
+def leaking(run: RunDirectory, inputs: list[Artifact], fold: int | None) -> list[Artifact]:
+    """The inputs that do not say so; of what is about all folds, those that were made with such ones."""
     if fold is None:
-        return
+        return [artifact for artifact in inputs if LEAK in artifact.record()]
     allowed = cohort.load(run.artifact("ingest").folder).training(fold).patients_hash()
-    for artifact in inputs:
-        seen = artifact.record().get("trained_on")
-        if artifact.stage != "ingest" and seen != allowed:
-            raise Refused(
-                f"{artifact.name} does not carry the mark of the training patients of fold {fold}: "
-                "it may have seen patients that this fold tests",
-                hint=run.typed(f"{plan.command_for(artifact)} --force"),
-            )
+    return [a for a in inputs if a.stage != "ingest" and a.record().get("trained_on") != allowed]
+
+
+def leak_of(run: RunDirectory, inputs: list[Artifact], fold: int | None, reason: str) -> dict[str, Any] | None:
+    """The mark of what is made although it leaks, for its record: from what, and why. None where nothing leaks."""
+    found = leaking(run, inputs, fold)
+    if not found:
+        return None
+    before = [artifact.record().get(LEAK, {}).get("reason", "") for artifact in found]
+    reasons = dict.fromkeys(text for text in (*before, reason) if text)
+    return {"from": [artifact.name for artifact in found], "reason": "; ".join(reasons)}
+
+
+def about_leak(leak: dict[str, Any]) -> str:
+    """What has to be read beside whatever was made with it."""
+    return (
+        f"Made with {', '.join(leak['from'])}, which may have seen patients that are tested: somebody forced it "
+        f"({leak['reason']}). Scores of it are no valid evidence."
+    )
 
 
 def refuse_held(run: RunDirectory, artifacts: Iterable[Artifact]) -> None:

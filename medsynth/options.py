@@ -27,6 +27,14 @@ COMMON: dict[str, Any] = {
     "threads": (int | None, typer.Option("--threads", min=1, max=1024, help="CPU threads for tensor products."), None),
     "dry_run": (bool, typer.Option("--dry-run", help="Say what would be done; write nothing."), False),
     "force": (bool, typer.Option("--force", help="Do it again although nothing changed."), False),
+    "force_leak": (
+        str | None,
+        typer.Option(
+            "--force-leak", metavar="REASON",
+            help="Use what may have seen tested patients, and say why: what is made with it is marked as no evidence.",
+        ),
+        None,
+    ),
 }
 
 Preset = Annotated[

@@ -16,7 +16,7 @@ from medsynth.errors import MissingStep
 from medsynth.interrupt import Interrupted
 from medsynth.job import Job, Progress, Result
 from medsynth.recipe import Recipe
-from medsynth.rundir import Artifact, RunDirectory
+from medsynth.rundir import LEAK, Artifact, RunDirectory
 
 FREE = "megabytes_free"  # of a forecast: what the disk has
 
@@ -26,6 +26,7 @@ class Options:
     """How a command wants its stages run."""
 
     force: bool = False
+    leak: str = ""  # why inputs that may have seen tested patients are used all the same
     device: str = "cpu"
     threads: int | None = None
     progress: Progress = lambda _name, _done, _total: None
@@ -152,6 +153,8 @@ class _Step:
             state = self.world.agree(plan.state_of(self.run, self.recipe, need) if self.world.is_first else None)
             if state == "done":
                 continue
+            if state == "stale" and self.options.leak and guards.leaking(self.run, [need], self.fold):
+                continue
             if state == "stale" and need.record()["inputs"].get("ingest") == self.run.artifact("ingest").made:
                 guards.refuse_leaks(self.run, [need], self.fold)  # of the same images, and yet of other patients
             if need.stage in self.stage.prepares:
@@ -173,7 +176,8 @@ class _Step:
             guards.refuse_busy(self.run, self.recipe, self.artifact)
             for artifact in [*inputs, *references]:
                 artifact.verify(hint=self.run.typed(f"{plan.command_for(artifact)} --force"))
-            guards.refuse_leaks(self.run, inputs, self.fold)
+            if not self.options.leak:
+                guards.refuse_leaks(self.run, inputs, self.fold)
             if self.artifact.exists():
                 self.options.say(
                     f"{self.artifact.name} is made again: {plan.why_stale(self.run, self.recipe, self.artifact)}."
@@ -213,11 +217,16 @@ class _Step:
         )  # fmt: skip
         limit_threads(self.options.threads, self.stage)
         result: Result = import_module(f"medsynth.stages.{self.stage.name}").run(job)
+        leak = guards.leak_of(self.run, inputs, self.fold, self.options.leak)
+        if leak:
+            told = guards.about_leak(leak)
+            result = Result({**result.summary, LEAK: leak["reason"]}, notes=(told, *result.notes))
         if self.stage.parallel:
             self.world.wait()
         if self.world.is_first:
             guards.refuse_changed(self.run, self.artifact, used)
-            self.artifact.publish(id, self._record(result, used, round(time.monotonic() - started, 1)))
+            record = self._record(result, used, round(time.monotonic() - started, 1))
+            self.artifact.publish(id, record | ({LEAK: leak} if leak else {}))
         self.world.wait()
         return Outcome(self.artifact, "done", result.summary, result.notes)
 

@@ -20,6 +20,7 @@ from medsynth.errors import BadData, BadUsage
 
 RECIPE, RECORD = "recipe.toml", "stage.json"
 LOG_FILE = "log.jsonl"
+LEAK = "leak"  # in a record: it was made from what may have seen tested patients, and why somebody forced that
 EXPORTS = "exports.jsonl"  # of the run: sets that left it without a passed audit, and why
 # What a record always has, if only empty.
 TABLES = {"summary": dict, "notes": list, "settings": dict, "inputs": dict, "outputs": dict, "versions": dict}
