@@ -15,7 +15,8 @@ os.environ.pop("MEDSYNTH_RUN", None)
 import pytest
 import torch
 from hypothesis import settings
-from shell import done
+from offline.no_network import refuse
+from shell import OFFLINE, done
 
 from medsynth import generators, kinds
 from medsynth.data.drawn import draw_cohort
@@ -24,6 +25,10 @@ from medsynth.rundir import RunDirectory
 torch.set_num_threads(1)
 settings.register_profile("medsynth", deadline=None)  # a busy machine is no failure
 settings.load_profile("medsynth")
+
+# No network, neither here nor in what a test starts: Python loads the guard there by its name.
+sys.addaudithook(refuse)
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(OFFLINE), os.environ.get("PYTHONPATH")]))
 
 LARGE = 10_000_000  # bytes
 LABELS = "haemorrhages,exudates"

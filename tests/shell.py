@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from medsynth import cli
 from medsynth.artifacts import log
 
 ROOT = Path(__file__).parents[1]
+OFFLINE = ROOT / "tests" / "offline"  # a process that has it on its path cannot use the network
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")  # a launcher
 
 
@@ -69,7 +71,11 @@ def start(
 ) -> subprocess.Popen[str]:
     """Type a command in a process of its own; under `torchrun`, say, as the launcher."""
     variables = {name: value for name, value in os.environ.items() if name != "MEDSYNTH_RUN"}
-    variables |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"} | environment
+    variables |= {
+        "PYTHONPATH": f"{OFFLINE}{os.pathsep}{ROOT}",
+        "OMP_NUM_THREADS": "1",
+        "OMP_WAIT_POLICY": "PASSIVE",
+    } | environment
     command = [sys.executable, *launcher, "-m", "medsynth", *map(str, words)]
     return subprocess.Popen(command, cwd=at, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -78,6 +84,13 @@ def ended(process: subprocess.Popen[str]) -> Ended:
     """Wait for a process."""
     out, err = process.communicate(timeout=240)
     return Ended(process.returncode, out, err)
+
+
+def without_network() -> list[str]:
+    """What a command begins with to have no network at all; nothing where the system does not let us."""
+    asked = ["unshare", "--net", "--map-root-user"]
+    there = shutil.which("unshare") and subprocess.run([*asked, "true"], capture_output=True, check=False)
+    return asked if there and there.returncode == 0 else []
 
 
 def stopped_by_both(*words: object, at: Path, folder: Path) -> Ended:

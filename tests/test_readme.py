@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from shell import without_network
 from typer.main import get_command
 
 from medsynth import kinds, presets, recipe
@@ -64,7 +65,7 @@ def test_nothing_is_promised_that_only_people_can_judge(word):
 
 
 def test_the_demo_goes_from_nothing_to_a_report(tmp_path):
-    """With hardly any training: what it shows then is poor, but every step of the chain is real."""
+    """Without a network, and with hardly any training: what it shows is poor, but every step of the chain is real."""
     short = [
         "codec.steps=2",
         "codec.width=8",
@@ -74,10 +75,8 @@ def test_the_demo_goes_from_nothing_to_a_report(tmp_path):
         "classify.steps=2",
     ]
     words = [word for change in short for word in ("--set", change)]
-    done = subprocess.run(
-        [sys.executable, "-m", "medsynth", "demo", "--run", str(tmp_path / "demo"), "--json", *words],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    command = [*without_network(), sys.executable, "-m", "medsynth", "demo", "--run", str(tmp_path / "demo"), "--json"]
+    done = subprocess.run([*command, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "demo" / "report" / "index.html").read_text(encoding="utf-8")
     assert "Content-Security-Policy" in page
