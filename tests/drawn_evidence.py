@@ -109,7 +109,7 @@ def look(run: DrawnRun, fold: int, kind: str = "geca", *, passed: bool = True, s
         for i, sample in enumerate(samples[:4])
     ]
     audit.save(folder, Evidence(tuple(pairs), (), ()))
-    reasons = ["All is as it should be."] if passed else [f"{made[0].sample} is too close to a training image."]
+    reasons = ["All is as it should be."] if passed else [f"{training[0].sample} was copied."]
     run.publish(artifact, "0b", {"summary": {"passed": passed, "reasons": reasons}}, trained=fold)
     return run
 

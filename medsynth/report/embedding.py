@@ -16,7 +16,7 @@ from medsynth.report.collect import Found, Made
 from medsynth.report.svg import Scale
 
 MOST = 400  # points of a kind that are drawn, evenly spaced in the order of names
-MOST_FITTED = 1500  # real images that the directions are found in
+MOST_FITTED = 1000  # real images that the directions are found in
 WIDTH, HEIGHT, LEFT, TOP, MARGIN = 440, 410, 30, 10, 44
 KINDS = ("training", "unseen", "made")  # from the back to the front
 
@@ -74,12 +74,17 @@ def axes(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[float, float
     """Values (image, feature) -> their mean, the two principal directions (feature, 2), and the share of the variance
     in each. A direction's largest entry is positive, so that a map is never drawn the other way round."""
     centre = values.mean(axis=0)
-    _, sizes, directions = np.linalg.svd(values - centre, full_matrices=False)
+    apart = values - centre
+    few = len(apart) <= apart.shape[1]
+    sizes, vectors = np.linalg.eigh(apart @ apart.T if few else apart.T @ apart)  # the smaller of the two: same sizes
+    first = [-1, -2][: len(sizes)]  # eigh has the largest last
+    variance = np.maximum(sizes, 0.0)
+    held = variance[first] > 1e-9 * variance.sum()  # in a direction without variance there is noise alone
     two = np.zeros((values.shape[1], 2))
-    two[:, : len(directions[:2])] = directions[:2].T
+    two[:, : len(first)] = (apart.T @ vectors[:, first] if few else vectors[:, first]) * held
+    two /= np.maximum(np.linalg.norm(two, axis=0), 1e-12)
     two *= np.where(np.take_along_axis(two, np.abs(two).argmax(axis=0)[None], axis=0) < 0, -1.0, 1.0)
-    variance = sizes**2
-    shares = [*(variance / (variance.sum() or 1.0))[:2], 0.0, 0.0]
+    shares = [*(variance[first] / (variance.sum() or 1.0)), 0.0]
     return centre, two, (float(shares[0]), float(shares[1]))
 
 

@@ -91,7 +91,7 @@ def _help(found: Found, answer: Answer) -> Part:
         command = "medsynth compare" if found.arms and known is None else "medsynth classify"
         return Part("help", HELP, NOT_MEASURED, "help", command=command)
     first = list({gain.arm: gain for gain in reversed(answer.gains)}.values())[::-1]
-    lines = tuple(_gained(gain, words.metric(known.primary), found.comparisons_file) for gain in first)
+    lines = tuple(_gained(gain, words.spelled(known.primary), found.comparisons_file) for gain in first)
     return Part("help", HELP, _overall(answer.gains), "help", lines, f"Tested on {_tested(found)}.")
 
 
@@ -117,7 +117,7 @@ def _gained(gain: Gain, metric: str, source: str) -> Line:
     interval = "" if gain.low is None or gain.high is None else words.between(gain.low, gain.high)
     meaning = f"of {metric} gained over {words.baseline(gain.baseline)}"
     if gain.p is not None:
-        meaning += f"; adjusted p {words.chance(gain.p)}"
+        meaning += f"; adjusted p\u00a0{words.chance(gain.p)}"
     meaning += "."
     name = words.listed(map(words.generator, words.generators_of(gain.arm)))
     return Line(name, words.signed(gain.difference), interval, meaning, source)
@@ -138,7 +138,7 @@ def _like(found: Found) -> Part:
 
 
 def _distant(of: likeness.Distance, folds: int) -> Line:
-    meaning = "KID × 1000 to new patients' images, smaller is nearer"
+    meaning = "KID × 1000, a distance to new patients' images"
     if of.real:
         between = _between(of.real, words.number)
         meaning += f"; other real images: {words.number(of.real.value)}" + (f" ({between})" if between else "")
@@ -156,7 +156,9 @@ def _new(found: Found) -> Part:
     worst = [novelty.worst(some) for some in own]
     lines = tuple(_close(a, len(some)) for a, some in zip(worst, own, strict=True))
     passed = sum(a.passed for a in audits)
-    verdict = "Nothing found against it; the audit was passed."
+    verdict = "No sign of copying; the audit was passed."
+    if any(a.close.value > a.expected for a in audits):
+        verdict = "Not settled; the audit was passed, but closer than expected."
     if passed < len(audits):
         many = f" in {len(audits) - passed} of {len(audits)} cases" if len(audits) > 1 else ""
         verdict = f"Not shown; the audit was not passed{many}."

@@ -174,7 +174,14 @@ def _cells(found: Found, unit: str, metric: str, label: str = "") -> list[Cell]:
             [_short(folds[fold]) if fold in folds else NOTHING for fold in found.folds] if len(found.folds) > 1 else []
         )
         marked = metric in words.METRICS and metric not in words.TRADED
-        cells.append(Cell(means[arm], "" if spread is None else f"± {spread:.3f}", each, marked and means[arm] == best))
+        cells.append(
+            Cell(
+                means[arm].replace("-", "−"),
+                "" if spread is None else f"± {spread:.3f}",
+                each,
+                marked and means[arm] == best,
+            )
+        )
     return cells
 
 

@@ -131,6 +131,13 @@ def metric(key: str) -> str:
     return METRICS.get(key, key)
 
 
+def spelled(key: str) -> str:
+    """A metric as those read it who do not know its letters."""
+    return {"map": "mAP (mean average precision, 0 to 1)", "auc": "AUC (0.5 is guessing, 1 is perfect)"}.get(
+        key, metric(key)
+    )
+
+
 def listed(parts: Iterable[object], last: str = "and") -> str:
     """`a, b and c`."""
     *most, end = [str(part) for part in parts] or [""]

@@ -27,8 +27,10 @@ def preprocessing(found: Found) -> Answered:
 
 def subset(found: Found) -> Answered:
     crop = setting(found.of("ingest"), "crop")
+    if not crop:
+        return Answered()
     return Answered(
-        f"Of each picture what the crop leaves ({crop}); all images that could be read.", FACTS if crop else ""
+        f"Of each picture what the crop leaves ({crop}); all images that could be read.", "ingest/stage.json"
     )
 
 

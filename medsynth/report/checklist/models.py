@@ -25,7 +25,7 @@ def models(found: Found) -> Answered:
 
 def software(found: Found) -> Answered:
     known = provenance.versions(found)
-    return Answered(", ".join(known) + ".", "stage.json of each step") if known else Answered()
+    return Answered(", ".join(known) + ".", "fold-*/*/*/stage.json") if known else Answered()
 
 
 def first_weights(found: Found) -> Answered:
