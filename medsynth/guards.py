@@ -13,7 +13,7 @@ from medsynth.rundir import LEAK, RECORD, Artifact, RunDirectory
 
 def refuse_leaks(run: RunDirectory, inputs: list[Artifact], fold: int | None) -> None:
     """Raise Refused if an input does not say that it was trained on the fold's training patients and on nobody else."""
-    for artifact in leaking(run, inputs, fold):
+    for artifact in leaking(run, inputs, fold) if fold is not None else []:
         raise Refused(
             f"{artifact.name} does not carry the mark of the training patients of fold {fold}: "
             "it may have seen patients that this fold tests",
