@@ -52,18 +52,19 @@ def words_of(path: Path, shortest: int = 4) -> set[str]:
     """Every text in a file that may say who or when it was: names and their parts, ids, dates, places, UIDs."""
     try:
         data = pydicom.dcmread(path, force=True, stop_before_pixels=True)
-        found = set(_texts(data))
+        found = {text for _, _, text in texts(data)}
     except Exception:  # the files of this kind are damaged on purpose
         return set()
     parts = {part for text in found for part in [text, *text.replace("=", "^").split("^")]}
     return {part.strip() for part in parts if len(part.strip()) >= shortest}
 
 
-def _texts(data: Dataset) -> Iterator[str]:
+def texts(data: Dataset) -> Iterator[tuple[int, str, str]]:
+    """Tag, VR and text of every element that is text, in sequences, too."""
     for element in data:
         if element.VR == "SQ":
             for item in element.value:
-                yield from _texts(item)
+                yield from texts(item)
         elif element.VR in TEXTS:
             several = element.value if isinstance(element.value, MultiValue | list) else [element.value]
-            yield from (str(value) for value in several if value)
+            yield from ((int(element.tag), element.VR, str(value)) for value in several if value)
