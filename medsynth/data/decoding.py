@@ -103,6 +103,13 @@ def decode(picture: Picture, mask: Path | None, square: Square) -> Decoded:
     )
 
 
+def upright(path: Path) -> np.ndarray:
+    """A whole picture of any size, turned as it was taken, uint8 (row, column, 1 or 3). Raises Unreadable."""
+    with _reasons():
+        pixels = np.array(_eight_bits(_open(path)[0]))
+        return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
 @contextmanager
 def _reasons() -> Iterator[None]:
     """Turn whatever a decoder raises into Unreadable."""

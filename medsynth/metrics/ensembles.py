@@ -36,3 +36,14 @@ def failure_auc(score: np.ndarray, failed: np.ndarray) -> float:
     if not failed.any() or failed.all():
         return float("nan")
     return float(Ranking.of(failed.astype(int), score).auc_and_ap(np.ones((len(score), 1)))[0].item())
+
+
+def failure_limit(score: np.ndarray, failed: np.ndarray) -> float:
+    """The score above which a mask is doubtful: that of the largest share of failed masks above it less the share of
+    the others (Youden 1950), of equals the highest; where none or all have failed, the highest score there is."""
+    if not failed.any() or failed.all():
+        return float(score.max())
+    limits = np.unique(score)
+    above = score > limits[:, None]  # (limit, mask)
+    gain = above[:, failed].mean(axis=1) - above[:, ~failed].mean(axis=1)
+    return float(limits[np.flatnonzero(gain >= gain.max() - 1e-12)[-1]])

@@ -25,6 +25,10 @@ class Segmenter(Protocol):
         """
         ...
 
+    def sample(self, images: "Images", draws: "RowDraws", *, fast: bool = True) -> "Tensor":
+        """One run, (batch, 1, row, column); without `fast` in a form that can be exported."""
+        ...
+
     def macs(self, grid: tuple[int, int]) -> int:
         """Multiply-accumulates of one run for one image of so many rows and columns."""
         ...

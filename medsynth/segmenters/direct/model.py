@@ -57,7 +57,11 @@ class Model(nn.Module):
     @torch.no_grad()
     def predict(self, images: Images, draws: RowDraws, runs: int | None = None) -> Tensor:
         """Probabilities, (batch, run, row, column); which cells fire differs from run to run."""
-        return run_by_run(lambda own: self.logits(images, own).sigmoid(), draws, runs or self.config.ensemble)
+        return run_by_run(lambda own: self.sample(images, own), draws, runs or self.config.ensemble)
+
+    def sample(self, images: Images, draws: RowDraws, *, fast: bool = True) -> Tensor:
+        """One run: probabilities, (batch, 1, row, column); `fast` as in Automaton.grow."""
+        return self.logits(images, draws, fast=fast).sigmoid()
 
     def macs(self, grid: tuple[int, int]) -> int:
         """Multiply-accumulates of one run for one image, counted as if all cells fired."""

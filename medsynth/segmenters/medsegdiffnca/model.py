@@ -73,19 +73,19 @@ class Model(nn.Module):
         return run_by_run(lambda own: self.sample(images, own), draws, runs or self.config.ensemble)
 
     @torch.no_grad()
-    def sample(self, images: Images, draws: RowDraws) -> Tensor:
-        """One run: probabilities, (batch, 1, row, column)."""
+    def sample(self, images: Images, draws: RowDraws, *, fast: bool = True) -> Tensor:
+        """One run: probabilities, (batch, 1, row, column); `fast` as in Automaton.grow."""
         config, grid = self.config, images.shape[2:]
         timesteps = self.noise.timesteps(config.sampling_steps, config.sampling_start)
         x = draws.normal(1, *grid).to(images)
         if config.sampling_start < 1:
             last = torch.full((len(images),), self.noise.levels - 1)
-            guess = self.states.coded(self._guessed(self.answer(images, x, last, draws).guidance))
+            guess = self.states.coded(self._guessed(self.answer(images, x, last, draws, fast=fast).guidance))
             signal, noise = (share.to(x) for share in self.noise.shares(torch.full((1,), timesteps[0])))
             x = signal * guess + noise * draws.normal(1, *grid).to(images)
 
         def cleaner(x_t: Tensor, t: Tensor) -> Tensor:
-            prediction = self.answer(images, x_t, t, draws).prediction.float()
+            prediction = self.answer(images, x_t, t, draws, fast=fast).prediction.float()
             if config.prediction == "x0":
                 return self.states.coded(prediction.sigmoid())
             return self.noise.clean(config.prediction, prediction, x_t, t).clamp(-1, 1)

@@ -79,11 +79,12 @@ class Noise:
 
         ddim: Song et al. 2021 without noise. ddpm: ancestral, with the variance beta of the step, as published.
         """
+        signal: list[float] = self.a_bar.tolist()
         for t, s in zip(timesteps, [*timesteps[1:], None], strict=True):
             x_0 = cleaner(x, torch.full((len(x),), t))
             if s is None:
                 break
-            at, to = float(self.a_bar[t]), float(self.a_bar[s])
+            at, to = signal[t], signal[s]
             if sampler == "ddim":
                 epsilon = (x - math.sqrt(at) * x_0) / math.sqrt(1 - at)
                 x = math.sqrt(to) * x_0 + math.sqrt(1 - to) * epsilon

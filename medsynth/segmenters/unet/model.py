@@ -43,6 +43,10 @@ class Model(nn.Module):
     @torch.no_grad()
     def predict(self, images: Images, draws: RowDraws, runs: int | None = None) -> Tensor:
         """Probabilities, (batch, 1, row, column): nothing is random, and more runs would be the same."""
+        return self.sample(images, draws)
+
+    def sample(self, images: Images, draws: RowDraws, *, fast: bool = True) -> Tensor:
+        """One run: probabilities, (batch, 1, row, column)."""
         return self.logits(images).sigmoid()
 
     def macs(self, grid: tuple[int, int]) -> int:

@@ -1,0 +1,147 @@
+"""A trained segmenter -> an ONNX file of one run, for devices without torch.
+
+What is random comes in as inputs, so that whoever runs it decides, and the same numbers give the same mask as here:
+
+    image      (1, channel, row, column), colours from -1 to 1
+    uniform_R_C   (count, 1, R, C), uniform in [0, 1): which cells of an R x C grid fire, step after step
+    normal_R_C    (count, 1, 1, R, C), standard normal: what a diffusion begins with
+    -> mask    (1, 1, row, column), probabilities
+"""
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from medsynth import segmenters
+from medsynth.applied import trained
+from medsynth.artifacts import weights
+from medsynth.draws import RowDraws, row_draws
+from medsynth.errors import BadUsage, MedsynthError
+from medsynth.rundir import RunDirectory
+
+MOST_STEPS = 600  # of an automaton: every one of them is written out
+CLOSE = 1e-4  # the largest difference of two probabilities that rounding explains
+SEED = 0  # of the numbers that a file is checked with
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written."""
+
+    path: Path
+    inputs: dict[str, tuple[int, ...]]  # name -> shape
+    difference: float | None  # the largest from torch's probabilities; None: onnxruntime is not installed
+
+
+@dataclass
+class _Tape:
+    """Draws that are written down (`known` is empty), or read off again."""
+
+    source: RowDraws | None = None
+    known: dict[str, Tensor] = field(default_factory=dict)
+    taken: Counter[str] = field(default_factory=Counter)
+    drawn: dict[str, list[Tensor]] = field(default_factory=dict)
+    rows: int = 1
+
+    def normal(self, *shape: int) -> Tensor:
+        return self._next("normal", shape)
+
+    def uniform(self, *shape: int) -> Tensor:
+        return self._next("uniform", shape)
+
+    def apart(self, device: torch.device) -> "RowDraws":
+        raise MedsynthError("this segmenter draws numbers in a way that cannot be written down")
+
+    def _next(self, kind: str, shape: tuple[int, ...]) -> Tensor:
+        name = f"{kind}_{shape[-2]}_{shape[-1]}"
+        if self.source is None:
+            self.taken[name] += 1
+            return self.known[name][self.taken[name] - 1]
+        numbers: Tensor = getattr(self.source, kind)(*shape)
+        self.drawn.setdefault(name, []).append(numbers)
+        return numbers
+
+
+class _Run(nn.Module):
+    """One run as a function of an image and of its numbers."""
+
+    def __init__(self, model: Any, names: list[str]) -> None:
+        super().__init__()
+        self.model, self.names = model, names
+
+    def forward(self, image: Tensor, *numbers: Tensor) -> Tensor:
+        tape = _Tape(known=dict(zip(self.names, numbers, strict=True)))
+        mask: Tensor = self.model.sample(image, tape, fast=False)
+        return mask
+
+
+def export(run: RunDirectory, path: Path, variant: str, fold: int = 0, size: tuple[int, int] | None = None) -> Written:
+    """Write a segmenter for images of so many rows and columns; left out: of those that it learned from.
+
+    Raises BadUsage where the packages for it are missing or where the file would be endless, MissingStep without a
+    trained segmenter, and MedsynthError where the file does not say what torch does.
+    """
+    _refuse_without("onnx", "onnxscript")
+    if path.exists():
+        raise BadUsage(f"{path} is there already", hint="--out FILE.onnx, one that is not there yet")
+    artifact = trained(run, variant, fold)
+    facts = weights.facts(artifact.folder)
+    rows, columns = size or (facts["image_size"], facts["image_size"])
+    model = segmenters.load(artifact.folder)
+    image = 2 * row_draws([SEED]).uniform(facts["channels"], rows, columns) - 1
+    tape = _Tape(row_draws([SEED + 1]))
+    with torch.no_grad():
+        said = model.sample(image, tape, fast=False)
+    steps = sum(len(drawn) for name, drawn in tape.drawn.items() if name.startswith("uniform"))
+    if steps > MOST_STEPS:
+        hint = f"--set segment.{variant}.sampling_steps=4, and train it again; or --variant direct"
+        raise BadUsage(f"{variant} takes {steps:,} steps for a mask, too many for a file", hint=hint)
+    numbers = {name: torch.stack(drawn) for name, drawn in tape.drawn.items()}
+    inputs = {"image": image, **numbers}
+    about = {"variant": variant, "fold": fold, "made": artifact.made, "threshold": facts["threshold"]}
+    _write(path, _Run(model, list(numbers)), inputs, about)
+    return Written(path, {name: tuple(value.shape) for name, value in inputs.items()}, _checked(path, inputs, said))
+
+
+def _write(path: Path, module: nn.Module, inputs: dict[str, Tensor], about: dict[str, Any]) -> None:
+    part = path.with_name(f".{path.name}.part")
+    with torch.no_grad():
+        program = torch.onnx.export(
+            module.eval(), tuple(inputs.values()), input_names=list(inputs), output_names=["mask"], dynamo=True,
+            verbose=False,
+        )  # fmt: skip
+    assert program is not None
+    program.model.metadata_props["medsynth"] = json.dumps(about)
+    program.save(part, external_data=False)
+    part.rename(path)
+
+
+def _checked(path: Path, inputs: dict[str, Tensor], said: Tensor) -> float | None:
+    """How far onnxruntime is from torch at most. Raises MedsynthError where that is not rounding."""
+    try:
+        import onnxruntime  # type: ignore[import-untyped]
+    except ImportError:
+        return None
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (mask,) = session.run(None, {name: value.numpy() for name, value in inputs.items()})
+    difference = float((torch.from_numpy(mask) - said).abs().max())
+    if difference > CLOSE:
+        path.unlink()
+        raise MedsynthError(
+            f"the file would say something else than torch does, by up to {difference:.2g}",
+            hint="another release of torch or onnxruntime",
+        )
+    return difference
+
+
+def _refuse_without(*packages: str) -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in packages if find_spec(name) is None]
+    if missing:
+        raise BadUsage(f"{' and '.join(missing)} cannot be imported", hint=f"pip install {' '.join(missing)}")
