@@ -27,7 +27,7 @@ from medsynth.data import site_secret
 from medsynth.rundir import RunDirectory
 
 READ = (
-    *(BUNDLED / f"charset_files/chr{name}.dcm" for name in ("Arab", "Germ", "Greek", "H31", "Hbrw", "I2", "Russ", "X1")),
+    *(BUNDLED / f"charset_files/chr{name}.dcm" for name in ("Arab", "Germ", "Greek", "H31", "Hbrw", "Russ", "X1")),
     *(TESTS / f"{name}.dcm" for name in ("693_J2KI", "CT_small", "J2K_pixelrep_mismatch", "JPEG2000", "MR_small")),
     *(TESTS / f"{name}.dcm" for name in ("SC_rgb_rle", "SC_rgb_jpeg_dcmtk", "SC_rgb_rle_2frame", "examples_ybr_color")),
     *(TESTS / f"examples_{name}.dcm" for name in ("jpeg2k", "overlay", "palette", "rgb_color")),
