@@ -53,7 +53,7 @@ class Artifact:
             formats.refuse_later(self.folder, known.get(formats.KEY), known.get("versions"))
             record = {key: kind() for key, kind in TABLES.items()} | known
             for key, kind in (TABLES | {"id": str, "made": str}).items():
-                if not isinstance(record[key], kind):
+                if not isinstance(record[key], kind) or record[key] == "":
                     raise ValueError(f"{key} is {record[key]!r}")
         return record
 

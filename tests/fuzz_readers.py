@@ -120,10 +120,11 @@ def pictures(*variants: tuple[str, str, dict[str, object]]) -> Callable[[Path], 
 def read_picture(folder: Path, data: bytes) -> None:
     path = folder / "x.img"
     path.write_bytes(data)
-    for square, mask in ((Square(16, "inside-field"), None), (Square(8, "pad"), path)):
-        found = decoding.decode(path, mask, square)
-        assert found.pixels.shape[:2] == (square.size, square.size)
-        assert found.pixels.dtype == np.uint8
+    found = decoding.decode(path, None, Square(16, "inside-field"))
+    assert found.pixels.shape[:2] == (16, 16)
+    assert found.pixels.dtype == np.uint8
+    if found.side < 2000:  # the largest are decoded once: an input is one picture
+        decoding.decode(path, path, Square(8, "pad"))
 
 
 def read_stored_picture(folder: Path, data: bytes) -> None:

@@ -15,6 +15,7 @@ from medsynth.artifacts import files
 from medsynth.byhand import identity
 from medsynth.errors import MissingWeights
 
+SAFE_TORCH = (2, 10)  # before, a file could make torch's reader of tensors write memory: CVE-2026-24747
 INSIDE = ("state_dict", "model", "model_state_dict")  # where checkpoints keep the weights, beside other things
 WHAT_IS_READ = "a file of tensors by name (a state dict) is read; a TorchScript file or a pickled model is a program"
 
@@ -40,6 +41,9 @@ def _convert(source: Path, out: Path) -> None:
 
     from medsynth.artifacts import weights
 
+    if tuple(map(int, re.findall(r"\d+", torch.__version__)[:2])) < SAFE_TORCH:
+        least = ".".join(map(str, SAFE_TORCH))
+        raise ValueError(f"torch {torch.__version__} is too old to open it: pip install 'torch>={least}'")
     before = files.sha256(source)
     tensors = _tensors(torch.load(source, map_location="cpu", weights_only=True))
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:

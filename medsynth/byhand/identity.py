@@ -91,8 +91,9 @@ def _header(file: BinaryIO, size: int) -> tuple[dict[str, Any], int]:
 
 def _end(entry: dict[str, Any]) -> int:
     """Where the bytes of a tensor end. Raises ValueError, KeyError or TypeError for an entry that describes none."""
-    begin, end = map(int, entry["data_offsets"])
-    if not isinstance(entry["dtype"], str) or not isinstance(entry["shape"], list) or not 0 <= begin <= end:
+    begin, end = entry["data_offsets"]
+    whole = type(begin) is int and type(end) is int and 0 <= begin <= end
+    if not whole or not isinstance(entry["dtype"], str) or not isinstance(entry["shape"], list):
         raise ValueError(entry)
     return end
 
