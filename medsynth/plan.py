@@ -209,6 +209,7 @@ def asked_id(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> str:
         asked["weights"] = files.fingerprint(Path(asked["weights"]))  # other bytes at the same place are other weights
     if stage.name == "ingest":
         asked["source"] = sources.fingerprint(Path(asked["source"])) if asked["source"] else ""
+        asked["table"] = files.fingerprint(Path(asked["table"])) if asked["table"] else ""
     return fingerprint(stage.name, artifact.fold, artifact.kind, recipe.seed, asked, inputs)
 
 

@@ -274,6 +274,16 @@ def test_a_folder_becomes_a_run_whose_folds_keep_patients_together(tmp_path):
     assert done("ingest", tmp_path / "scans", "--run", run.root, *WORDS).out.startswith("ingest: up to date")
 
 
+def test_other_labels_in_a_table_elsewhere_make_a_run_stale(tmp_path):
+    labels = scans(tmp_path / "scans") / "labels.csv"
+    labels.rename(tmp_path / "labels.csv")
+    words = ("ingest", tmp_path / "scans", "--table", tmp_path / "labels.csv", "--run", tmp_path / "run", *WORDS)
+    assert done(*words).out.startswith("ingest: done")
+    assert done(*words).out.startswith("ingest: up to date")
+    (tmp_path / "labels.csv").write_text((tmp_path / "labels.csv").read_text().replace(",0", ",2"))
+    assert "grade=2" in done(*words).out
+
+
 def test_another_secret_is_refused_with_both_fingerprints(tmp_path, secret):
     run = RunDirectory(tmp_path / "run")
     done("ingest", scans(tmp_path / "scans"), "--run", run.root, *WORDS)
