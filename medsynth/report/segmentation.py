@@ -70,7 +70,7 @@ def facts(found: Found) -> dict[str, Any] | None:
     return {
         "heads": [*SCORES.values(), "failed", "quality score, AUC"],
         "way_names": [*WAYS.values()],
-        "rows": [_row(kind, found.of("segment", kind)) for kind in kinds],
+        "rows": [row(kind, found.of("segment", kind)) for kind in kinds],
         "galleries": [_gallery(found, found.of("segment", kind)[0]) for kind in kinds],
         "failure": min(m.get("settings").get("failure", 0.8) for m in made),
         "tested": sum(m.get("summary").get("tested", 0) for m in found.of("segment", kinds[0])),
@@ -85,7 +85,8 @@ def called(kind: str) -> str:
     return NAMES.get(plain, plain) + (", as published" if kind != plain else "")
 
 
-def _row(kind: str, made: list[Made]) -> Row:
+def row(kind: str, made: list[Made]) -> Row:
+    """One segmenter, over the folds in which it was tested."""
     gpu, process = _mean(made, "peak_gpu_megabytes"), _mean(made, "peak_process_megabytes")
     macs, seconds, steps = (_mean(made, key) for key in ("mega_macs_per_image", "seconds_per_image", "steps"))
     memory = f"{gpu:,.0f} MB, GPU" if gpu else f"{process:,.0f} MB, process" if process else NOTHING
