@@ -14,7 +14,7 @@ import measure
 
 from medsynth import chain, plan, recipe
 from medsynth.artifacts import files
-from medsynth.report import tables, words
+from medsynth.report import segmentation, tables, words
 from medsynth.report.collect import Found, collect
 from medsynth.rundir import RunDirectory
 
@@ -36,6 +36,10 @@ that are closer to a training image than all but 5 % of new patients' images are
 that score which the sentence above is about. (Sections without these were written before there were such numbers.)
 """
 
+SEGMENTERS = """Masks of test images; in brackets the 95 % interval by resampling patients, or lesions where these
+stand for them. Where minutes were given and not steps, a segmenter learns in so many steps as it gets
+done beside the others."""
+
 
 def facts_of(run: RunDirectory) -> dict[str, Any]:
     """What the page says of one run, as JSON."""
@@ -49,7 +53,7 @@ def facts_of(run: RunDirectory) -> dict[str, Any]:
         "images": len(found.cohort.samples),
         "patients": len(found.cohort.patients()) if found.cohort.facts.has_patients else None,
         "image_size": found.cohort.facts.image_size,
-        "folds_tested": len({a.fold for a in artifacts if a.stage == "classify"}),
+        "folds_tested": len({a.fold for a in artifacts if a.stage in ("classify", "segment")}),
         "folds": found.cohort.facts.folds,
         "answer": report["summary"]["answer"],
         "minutes": {
@@ -62,6 +66,7 @@ def facts_of(run: RunDirectory) -> dict[str, Any]:
         "generators": _generators(found),
         "differences": next((m.get("summary") for m in found.of("compare")), {}),
         "tables": [_table(found, unit) for unit in words.UNITS if found.metrics(unit)],
+        "segmenters": _segmenters(found),
         "notes": sorted({note for _, r in records for note in r["notes"]}),
     }
 
@@ -79,6 +84,24 @@ def _generators(found: Found) -> list[dict[str, str]]:
             "real + its images": f"{row.added.mean} {row.added.spread}".strip(),
             "its images alone": f"{row.alone.mean} {row.alone.spread}".strip(),
         })  # fmt: skip
+    return rows
+
+
+def _segmenters(found: Found) -> list[dict[str, str]]:
+    """How well each segmenter's masks fit and what they cost, as the report has it."""
+    names = (*segmentation.SCORES.values(), "failed", "quality score, AUC")
+    rows = []
+    for kind in found.kinds("segment"):
+        row = segmentation.row(kind, found.of("segment", kind))
+        fit = {
+            name: f"{cell.said} ({cell.small})" if cell.small else cell.said
+            for name, cell in zip(names, row.fit, strict=True)
+        }
+        tested = str(sum(m.get("summary").get("tested", 0) for m in found.of("segment", kind)))
+        cost = dict(
+            zip(("parameters", "MACs an image", "seconds an image", "peak memory", "training"), row.cost, strict=True)
+        )
+        rows.append({"segmenter": row.name, "images": tested, **fit, **cost})
     return rows
 
 
@@ -112,8 +135,9 @@ def section(name: str, facts: dict[str, Any], command: str) -> str:
         f"{facts['source']}: {facts['images']:,} images{patients}, at {facts['image_size']} pixels; "
         f"{facts['folds_tested']} of {facts['folds']} folds tested; on {', '.join(facts['device'])}. Minutes, "
         f"summed over folds that ran side by side: {spent}.", "",
-        f"**{facts['answer']}**", "",
     ]  # fmt: skip
+    if facts["tables"]:
+        lines += [f"**{facts['answer']}**", ""]
     if facts.get("generators"):
         lines += ["What each generator costs, and what it gives:", "", measure.table(facts["generators"]), ""]
     told = {
@@ -122,6 +146,8 @@ def section(name: str, facts: dict[str, Any], command: str) -> str:
     if told:
         lines += ["On the same patients (95 % interval by resampling them; p by permutation, adjusted by Holm):", ""]
         lines += [*(f"- {name}: {said}" for name, said in told.items()), ""]
+    if facts.get("segmenters"):
+        lines += [SEGMENTERS, "", measure.table(facts["segmenters"]), ""]
     for table in facts["tables"]:
         lines += [f"By {table['unit']} ({table['tested']}):", ""]
         lines += ["| | " + " | ".join(table["arms"]) + " |", "|---|" + "--:|" * len(table["arms"])]
@@ -134,7 +160,8 @@ def section(name: str, facts: dict[str, Any], command: str) -> str:
     made = [
         f"{name}: " + ", ".join(f"{k} {v}" for k, v in summary.items()) for name, summary in facts["summaries"].items()
     ]
-    lines += ["What was trained and drawn:", "", *(f"- {line}" for line in made), ""]
+    if made:
+        lines += ["What was trained and drawn:", "", *(f"- {line}" for line in made), ""]
     lines += [f"- {note}" for note in facts["notes"]]
     return "\n".join(lines).rstrip() + "\n"
 

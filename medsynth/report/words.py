@@ -200,10 +200,10 @@ def duration(seconds: float) -> str:
 
 
 def large(number: float | None) -> str:
-    """`360 thousand`, `13.3 million`, `1.2 billion`; a dash for none."""
+    """`360 thousand`, `13.3 million`, `1.2 billion`, `5.7 trillion`; a dash for none."""
     if number is None:
         return "–"
-    for size, name in ((1e9, "billion"), (1e6, "million"), (1e3, "thousand")):
+    for size, name in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million"), (1e3, "thousand")):
         if number >= size:
             return f"{number / size:.3g} {name}"
     return f"{number:.0f}"
