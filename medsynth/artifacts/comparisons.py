@@ -36,6 +36,17 @@ class AreaTest:
 
 
 @dataclass(frozen=True)
+class Decisions:
+    """McNemar's test of what two arms decide about the same patients, two-sided, over all folds."""
+
+    difference: float  # of the shares that are decided rightly
+    gained: int  # decided rightly by the arm alone
+    lost: int  # by the other one alone
+    z: float | None
+    p: float | None
+
+
+@dataclass(frozen=True)
 class Comparison:
     """One arm against another on the folds that both have."""
 
@@ -46,6 +57,8 @@ class Comparison:
     changes: Mapping[str, Change]  # score, or score.label -> what changed
     delong: Mapping[str, AreaTest]  # label -> test
     holm_p: float | None = None  # of the primary score
+    pooled: Mapping[str, Change] = field(default_factory=dict)  # AUC and average precision of ranks within folds
+    mcnemar: Mapping[str, Decisions] = field(default_factory=dict)  # sensitivity and specificity, of each label and all
 
 
 @dataclass(frozen=True)
@@ -81,6 +94,7 @@ class ArmFound:
     calibration: Calibration
     pooling: Mapping[str, str]  # fold -> how the images of a thing were put together: max or mean
     thresholds: Mapping[str, tuple[float, ...]]  # fold -> of each label, chosen on selection patients
+    pooled: Mapping[str, ArmScore] = field(default_factory=dict)  # AUC and average precision of ranks within folds
 
 
 @dataclass(frozen=True)
@@ -129,14 +143,20 @@ def _arm(known: dict[str, Any]) -> ArmFound:
             "scores": {name: ArmScore(**of) for name, of in known["scores"].items()},
             "calibration": Calibration(error=known["calibration"]["error"], **curve),
             "thresholds": {fold: tuple(of) for fold, of in known["thresholds"].items()},
+            "pooled": {name: ArmScore(**of) for name, of in known.get("pooled", {}).items()},
         }
     )
 
 
 def _comparison(known: dict[str, Any]) -> Comparison:
-    changes = {name: Change(**of | {"differences": tuple(of["differences"])}) for name, of in known["changes"].items()}
+    changes, pooled = (
+        {name: Change(**of | {"differences": tuple(of["differences"])}) for name, of in known.get(part, {}).items()}
+        for part in ("changes", "pooled")
+    )
     delong = {label: AreaTest(**of) for label, of in known["delong"].items()}
-    return Comparison(**known | {"folds": tuple(known["folds"]), "changes": changes, "delong": delong})
+    mcnemar = {name: Decisions(**of) for name, of in known.get("mcnemar", {}).items()}
+    read = {"changes": changes, "pooled": pooled, "delong": delong, "mcnemar": mcnemar}
+    return Comparison(**known | {"folds": tuple(known["folds"])} | read)
 
 
 def _writable(value: Any) -> Any:

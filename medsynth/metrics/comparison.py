@@ -2,7 +2,8 @@
 
 Primary: the paired bootstrap over patients. Beside it stand a permutation of arms within patients, the corrected t over
 folds and repeats, and DeLong's test for single labels. Holm's adjustment is over the declared comparisons of the
-primary score alone; every other p stands for itself. An arm that was trained several times in a fold enters bootstrap,
+primary score alone; every other p stands for itself. McNemar's test is of decisions at 0.5; AUC and average precision
+of ranks that were pooled over folds stand beside the means over folds. An arm that was trained several times in a fold enters bootstrap,
 permutation and DeLong with its probabilities averaged over the repeats; the corrected t keeps repeats apart.
 """
 
@@ -26,8 +27,10 @@ from medsynth.metrics import delong
 from medsynth.metrics.calibration import calibration_error, reliability
 from medsynth.metrics.classification import FEWEST_PATIENTS, Task, measure, reasons
 from medsynth.metrics.corrected_t import corrected_t
+from medsynth.metrics.mcnemar import decisions
 from medsynth.metrics.multiplicity import holm
 from medsynth.metrics.permutation import PERMUTATIONS, permuted
+from medsynth.metrics.pooled import pooled
 from medsynth.metrics.resampling import RESAMPLES, Predicted, Resampled, bootstrap
 from medsynth.metrics.verdicts import FoldVerdicts
 from medsynth.metrics.weighted import Said
@@ -106,7 +109,7 @@ def compare(
     asked = [a for a in asked if material.folds_of(a.arm, a.baseline)]
     measured = {arm: material.measured(arm) for arm in material.arms}
     resampled = _resampled(material, asked, progress)
-    arms = [_arm(material, arm, measured[arm], resampled[material.folds_of(arm)]) for arm in material.arms]
+    arms = [_arm(material, arm, measured[arm], *resampled[material.folds_of(arm)]) for arm in material.arms]
     found = []
     for number, pair in enumerate(asked):
         progress("arms swapped within patients", number, len(asked))
@@ -124,8 +127,11 @@ def compare(
 
 def _resampled(
     material: Material, asked: Sequence[Asked], progress: Callable[[str, int, int], None]
-) -> dict[tuple[int, ...], Resampled]:
-    """One bootstrap for every set of folds that an arm or a comparison has: mostly a single one, of all folds."""
+) -> dict[tuple[int, ...], tuple[Resampled, Resampled]]:
+    """One bootstrap for every set of folds that an arm or a comparison has: mostly a single one, of all folds.
+
+    Of scores that are averaged over folds, and of ranks that are pooled over them.
+    """
     wanted: dict[tuple[int, ...], dict[str, None]] = {}
     for arms in [*((arm,) for arm in material.arms), *((a.arm, a.baseline) for a in asked)]:
         wanted.setdefault(material.folds_of(*arms), {}).update(dict.fromkeys(arms))
@@ -135,15 +141,15 @@ def _resampled(
         def told(done: int, total: int = len(folds)) -> None:
             progress("patients resampled, folds", done, total)
 
-        found[folds] = bootstrap(
-            [material.predicted(fold, [*arms_there]) for fold in folds], material.task,
-            seed=seeds.derive(settings.seed, "folds", *folds), resamples=settings.resamples, fewest=settings.fewest,
-            progress=told,
-        )  # fmt: skip
+        predicted = [material.predicted(fold, [*arms_there]) for fold in folds]
+        how = {"resamples": settings.resamples, "fewest": settings.fewest}
+        how["seed"] = seeds.derive(settings.seed, "folds", *folds)
+        by_fold = bootstrap(predicted, material.task, **how, progress=told)
+        found[folds] = by_fold, pooled(predicted, material.task, **how)
     return found
 
 
-def _arm(material: Material, arm: str, measured: Values, resampled: Resampled) -> ArmFound:
+def _arm(material: Material, arm: str, measured: Values, resampled: Resampled, ranked: Resampled) -> ArmFound:
     folds, verdicts = material.folds_of(arm), {f: material.folds[f].averaged[arm] for f in material.folds_of(arm)}
     scores = {}
     for name in resampled.value.get(arm, {}):
@@ -161,6 +167,11 @@ def _arm(material: Material, arm: str, measured: Values, resampled: Resampled) -
         arm, folds, max(len(material.folds[fold].single[arm]) for fold in folds), scores,
         _calibration(material, arm), {str(f): v.pooling for f, v in verdicts.items()},
         {str(f): tuple(v.thresholds.tolist()) for f, v in verdicts.items() if v.thresholds is not None},
+        {
+            name: ArmScore(of.value, of.low, of.high, None, None, None)
+            for name in ranked.value.get(arm, {})
+            if np.isfinite((of := ranked.interval(arm, name, material.settings.level)).value)
+        },
     )  # fmt: skip
 
 
@@ -176,7 +187,10 @@ def _calibration(material: Material, arm: str) -> Calibration:
     return Calibration(fmean(errors), *points)
 
 
-def _comparison(material: Material, asked: Asked, resampled: Resampled, measured: tuple[Values, Values]) -> Comparison:
+def _comparison(
+    material: Material, asked: Asked, drawn_twice: tuple[Resampled, Resampled], measured: tuple[Values, Values]
+) -> Comparison:
+    resampled, ranked = drawn_twice
     pair, settings = (asked.arm, asked.baseline), material.settings
     folds = material.folds_of(*pair)
     predicted = [material.predicted(fold, pair) for fold in folds]
@@ -198,7 +212,15 @@ def _comparison(material: Material, asked: Asked, resampled: Resampled, measured
         changes[name] = (
             replace(change, corrected_t_p=t.p, corrected_t_low=t.low, corrected_t_high=t.high) if t else change
         )
-    return Comparison(*pair, asked.declared, folds, changes, _areas(predicted, pair, material))
+    together = {
+        name: Change(of.value, of.low, of.high, of.p)
+        for name in ranked.value.get(asked.arm, {})
+        if np.isfinite((of := ranked.difference(*pair, name, settings.level)).value)
+    }
+    return Comparison(
+        *pair, asked.declared, folds, changes, _areas(predicted, pair, material), pooled=together,
+        mcnemar=decisions(predicted, pair, material.task.labels),
+    )  # fmt: skip
 
 
 def _areas(predicted: Sequence[Predicted], pair: tuple[str, str], material: Material) -> dict[str, AreaTest]:
