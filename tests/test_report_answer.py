@@ -105,7 +105,7 @@ def test_the_three_questions_are_answered_with_number_interval_patients_and_file
     assert helped.lines[0].source == "compare/comparisons.json"
     assert "24 eyes of 12 patients, 8 with a finding, 4 with the rarest (exudate)" in helped.standing
     assert (like.lines[0].number, like.lines[0].interval) == ("35.4", "17 to 63.2")
-    assert "other real images: −2.90 (−18.5 to 17.7)" in like.lines[0].meaning
+    assert "other real images −2.90 (−18.5 to 17.7)" in like.lines[0].note
     assert "of 4 patients" in like.standing
     assert (new.verdict, new.lines[0].number) == ("Not shown; the audit was not passed in 1 of 3 cases.", "30.0 %")
     assert new.lines[0].source == "fold-1/audit/geca/scores.json"  # the audit that is to be looked at first

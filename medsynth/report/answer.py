@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from medsynth.artifacts.comparisons import ArmFound, Comparison, Comparisons
 from medsynth.report import words
 
+VERDICTS = ("higher", "perhaps higher", "undecided", "perhaps lower", "lower")  # the best first
 FEWEST_TRAININGS = 3  # of an arm: intervals are over patients, and fewer say nothing of the luck of a training
 
 
@@ -68,13 +69,18 @@ def answer(known: Comparisons | None, *, has_patients: bool = True) -> Answer:
             ("No classifiers with and without synthetic images have been compared on the same fold.",),
             "What is on this page describes the data and the models so far.",
         )
-    told: dict[str, list[str]] = {}
-    for arm, of in _by_arm(found).items():
-        told.setdefault(_verdict(of), []).append(arm)
-    several = len(_by_arm(found)) > 1
+    by_arm, told = _by_arm(found), dict[str, list[str]]()
+    for arm in sorted(by_arm, key=lambda name: _rank(by_arm[name])):  # of equal ones the first stays first
+        told.setdefault(_verdict(by_arm[arm]), []).append(arm)
+    several = len(by_arm) > 1
     headlines = tuple(f"{_subject(which, several)} {what}" for what, which in told.items())
-    sentences = [_sentence(of, known) for of in _by_arm(found).values()]
+    sentences = [] if several else [_sentence([*found], known)]
     return Answer(headlines, (*sentences, *_control(known)), _caution(known, found, has_patients), found)
+
+
+def _rank(found: list[Gain]) -> tuple[int, int]:
+    """Small for an arm that did well against the first arm without a generator, and then against many."""
+    return VERDICTS.index(found[0].verdict), sum(gain.verdict != "higher" for gain in found)
 
 
 def _by_arm(found: Iterable[Gain]) -> dict[str, list[Gain]]:
@@ -102,8 +108,9 @@ def _verdict(found: list[Gain]) -> str:
     if all(verdict == "lower" for verdict in verdicts.values()):
         return "made the classifier worse."
     if first.verdict == "higher":
-        others = words.listed(words.baseline(b) for b, verdict in verdicts.items() if verdict != "higher")
-        return f"improved on {alone}, but are not shown to beat {others}."
+        others = [words.baseline(b) for b, verdict in verdicts.items() if verdict != "higher"]
+        what = others[0] if len(others) == 1 else f"{len(others)} of the {len(found)} arms without a generator"
+        return f"improved on {alone}, but are not shown to beat {what}."
     unsettled = (
         f"{words.count(first.trainings, 'training')} of each arm cannot settle it"
         if first.trainings < FEWEST_TRAININGS

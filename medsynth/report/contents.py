@@ -79,6 +79,7 @@ def _help(found: Found, _: Progress) -> Facts:
 
 def _like(found: Found, _: Progress) -> Facts:
     fold = picture_fold(found)
+    first, others = likeness.tables(found)
     return {
         "fold": fold,
         "rows": pictures.rows(found, fold),
@@ -86,18 +87,21 @@ def _like(found: Found, _: Progress) -> Facts:
         "left_out": len(found.cohort.facts.labels) > pictures.MOST_ROWS,
         "most_rows": pictures.MOST_ROWS,
         "maps": embedding.maps(found),
-        "tables": likeness.tables(found),
+        "tables": first,
+        "other_tables": others,
     }
 
 
 def _new(found: Found, progress: Progress) -> Facts:
     """What the audit found; of generators without an audit, the nearest training images by their pixels."""
+    first, others = novelty.tables(found)
     audited = {made.kind for made in found.of("audit")}
     fold = picture_fold(found)
-    others = [kind for kind in found.kinds("expand") if kind not in audited]
-    close = [nearest.closeness(found, kind, fold, progress) for kind in others]
+    unaudited = [kind for kind in found.kinds("expand") if kind not in audited]
+    close = [nearest.closeness(found, kind, fold, progress) for kind in unaudited]
     return {
-        "tables": novelty.tables(found),
+        "tables": first,
+        "other_tables": others,
         "galleries": gallery.galleries(found),
         "closeness": [c for c in close if c],
         "compare_side": min(nearest.SIDE, found.cohort.facts.image_size),

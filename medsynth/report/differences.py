@@ -87,4 +87,4 @@ def _rows(of: Comparison, known: Comparisons, tested: Tested, score: str) -> Ite
             note = f"{tested.positive[label]:,}" if label in tested.positive else ""
             yield forest.Row(words.label(label), change.difference, change.low, change.high, note)
     if change := of.changes.get(TOTAL[score]):
-        yield forest.Row("all labels", change.difference, change.low, change.high, total=True)
+        yield forest.Row("together", change.difference, change.low, change.high, total=True)

@@ -11,6 +11,7 @@ from medsynth.report.collect import Found, Made
 from medsynth.report.pictures import Picture, picture
 
 SHOWN, SHOWN_FOR_SCALE, SHOWN_OF_LABEL = 6, 3, 3
+MOST_LABELS = 8
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,7 @@ class Gallery:
 
 def galleries(found: Found) -> list[Gallery]:
     """Two a generator: by features and by appearance."""
-    audits = novelty.audited(found)
-    kinds = dict.fromkeys(a.made.kind for a in audits)
-    chosen = [novelty.worst([a for a in audits if a.made.kind == kind]).made for kind in kinds]
-    return [gallery for made in chosen for gallery in _of(found, made)]
+    return [gallery for worst in novelty.worst(found) for gallery in _of(found, worst.made)]
 
 
 def _of(found: Found, made: Made) -> list[Gallery]:
@@ -63,8 +61,10 @@ def _of(found: Found, made: Made) -> list[Gallery]:
 
 
 def _by_label(found: Found, pairs: list[Pair], space: str, paths: Mapping[str, Path]) -> dict[str, list[Shown]]:
-    """Of each label: what is rare is learned by heart first."""
-    groups = {label: _of_space(pairs, space, "synthetic", label) for label in found.cohort.facts.labels}
+    """Of the rarest labels: what is rare is learned by heart first."""
+    counts = found.cohort.counts()
+    rare = sorted(counts, key=lambda label: (counts[label], label))[:MOST_LABELS]
+    groups = {label: _of_space(pairs, space, "synthetic", label) for label in rare}
     return {label: _shown(some, paths, SHOWN_OF_LABEL) for label, some in groups.items() if some}
 
 

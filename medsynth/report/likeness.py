@@ -59,9 +59,20 @@ def distances(found: Found) -> list[Distance]:
     ]
 
 
-def tables(found: Found) -> list[Table]:
-    """A table for each evaluation: synthetic images, real training images as the floor, the codec's as the ceiling."""
-    return [_table(made) for made in found.of("evaluate")]
+def farthest(found: Found) -> list[Distance]:
+    """Of each generator, the fold in which its images are farthest from new patients', more than real ones are."""
+    kinds: dict[str, list[Distance]] = {}
+    for distance in distances(found):
+        kinds.setdefault(distance.made.kind, []).append(distance)
+    return [max(some, key=lambda d: d.excess) for some in kinds.values()]
+
+
+def tables(found: Found) -> tuple[list[Table], list[Table]]:
+    """A table for each evaluation: synthetic images, real training images as the floor, the codec's as the ceiling.
+    First those of `farthest`, then all others."""
+    first = [d.made.path for d in farthest(found)]
+    made = {m.path: _table(m) for m in found.of("evaluate")}
+    return [made[path] for path in first], [table for path, table in made.items() if path not in first]
 
 
 def _table(made: Made) -> Table:

@@ -35,7 +35,8 @@ def facts(found: Found, answer: Answer, parts: Iterable[Part]) -> dict[str, Any]
 def _part(part: Part) -> dict[str, Any]:
     """What the first page says to a question, in words; the numbers themselves are in the files that it names."""
     return {
-        "question": part.question, "verdict": part.verdict, "measured": not part.command, "standing": part.standing,
+        "question": part.question, "verdict": part.verdict, "measured": not part.command, "meaning": part.meaning,
+        "standing": part.standing,
         "numbers": [asdict(line) for line in part.lines],
     }  # fmt: skip
 

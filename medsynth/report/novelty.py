@@ -45,9 +45,12 @@ def audited(found: Found) -> list[Audited]:
     return [each for made in found.of("audit") if (each := _worst_space(made))]
 
 
-def worst(audits: list[Audited]) -> Audited:
-    """The one to look at first: not passed before passed, then the closest."""
-    return max(audits, key=lambda a: (not a.passed, a.close.value, -(a.made.fold or 0)))
+def worst(found: Found) -> list[Audited]:
+    """Of each generator, the audit to look at first: one not passed before one passed, then the closest."""
+    kinds: dict[str, list[Audited]] = {}
+    for each in audited(found):
+        kinds.setdefault(each.made.kind, []).append(each)
+    return [max(some, key=lambda a: (not a.passed, a.close.value, -(a.made.fold or 0))) for some in kinds.values()]
 
 
 def _worst_space(made: Made) -> Audited | None:
@@ -60,10 +63,13 @@ def _worst_space(made: Made) -> Audited | None:
     return Audited(made, passed, space, shares[space], expected.value if expected else 0.05)
 
 
-def tables(found: Found) -> list[Table]:
+def tables(found: Found) -> tuple[list[Table], list[Table]]:
     """Two tables for each audit: closeness in both spaces, then what needs no space. Beside each number stands what is
-    expected of a generator that has learned nobody by heart."""
-    return [table for made in found.of("audit") for table in (_spaces(made), _others(made)) if table.rows]
+    expected of a generator that has learned nobody by heart. First those of `worst`, then all others."""
+    first = [a.made.path for a in worst(found)]
+    made = {m.path: [table for table in (_spaces(m), _others(m)) if table.rows] for m in found.of("audit")}
+    others = [table for path, some in made.items() if path not in first for table in some]
+    return [table for path in first for table in made[path]], others
 
 
 def _spaces(made: Made) -> Table:

@@ -2,7 +2,7 @@
 number, its interval, on how many it stands and the file it came from; or that it was not measured, and by what it is.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from medsynth.artifacts.cohort import Sample
@@ -20,7 +20,7 @@ GAINS = {  # verdict -> in a line
     "perhaps lower": "Perhaps they harm; not settled.",
     "lower": "No, they harm.",
 }
-DISTANCES = {  # the worst last
+DISTANCES = {  # verdict -> in a line, the best first
     "as near": "Yes, as near as other real images.",
     "": "Not settled.",
     "perhaps farther": "Perhaps not; not settled.",
@@ -35,7 +35,7 @@ class Line:
     name: str
     number: str
     interval: str  # "" where there is none
-    meaning: str
+    note: str  # what holds of this generator alone
     source: str  # file, from the run directory on
 
 
@@ -47,6 +47,7 @@ class Part:
     question: str
     verdict: str
     anchor: str  # of the section that has the details
+    meaning: str = ""  # what the numbers are
     lines: tuple[Line, ...] = ()
     standing: str = ""  # on whom it was measured
     command: str = ""  # what measures it, where it was not
@@ -90,20 +91,19 @@ def _help(found: Found, answer: Answer) -> Part:
     if known is None or not answer.gains:
         command = "medsynth compare" if found.arms and known is None else "medsynth classify"
         return Part("help", HELP, NOT_MEASURED, "help", command=command)
-    first = list({gain.arm: gain for gain in reversed(answer.gains)}.values())[::-1]
-    lines = tuple(_gained(gain, words.spelled(known.primary), found.comparisons_file) for gain in first)
-    return Part("help", HELP, _overall(answer.gains), "help", lines, f"Tested on {_tested(found)}.")
+    own = {arm: [g for g in answer.gains if g.arm == arm] for arm in dict.fromkeys(gain.arm for gain in answer.gains)}
+    verdicts = {_generators(arm): _of_arm(gains) for arm, gains in own.items()}
+    lines = tuple(_gained(gains[0], found.comparisons_file) for gains in own.values())
+    meaning = f"{words.spelled(known.primary)} gained over {words.baseline(answer.gains[0].baseline)}"
+    return Part("help", HELP, _of_best(verdicts, GAINS), "help", meaning, lines, f"Tested on {_tested(found)}.")
 
 
-def _overall(gains: tuple[Gain, ...]) -> str:
-    """One generator: the verdict; several: of the one that did best, by name."""
-    best = {arm: _of_arm([g for g in gains if g.arm == arm]) for arm in dict.fromkeys(gain.arm for gain in gains)}
-    order = list(GAINS)
-    arm = min(best, key=lambda name: order.index(best[name]))
-    said = GAINS[best[arm]]
-    if len(best) == 1 or len(set(best.values())) == 1:
-        return said
-    return f"{words.listed(map(words.generator, words.generators_of(arm)))}: {said[:1].lower()}{said[1:]}"
+def _of_best(verdicts: Mapping[str, str], told: Mapping[str, str]) -> str:
+    """What is true of all generators; else of the best, by name. `told`: verdict -> in a line, the best first."""
+    order = list(told)
+    best = min(verdicts, key=lambda name: order.index(verdicts[name]))
+    said = told[verdicts[best]]
+    return said if len(set(verdicts.values())) == 1 else f"{best}: {said[:1].lower()}{said[1:]}"
 
 
 def _of_arm(gains: list[Gain]) -> str:
@@ -113,48 +113,51 @@ def _of_arm(gains: list[Gain]) -> str:
     return gains[0].verdict
 
 
-def _gained(gain: Gain, metric: str, source: str) -> Line:
+def _generators(arm: str) -> str:
+    return words.listed(map(words.generator, words.generators_of(arm)))
+
+
+def _gained(gain: Gain, source: str) -> Line:
     interval = "" if gain.low is None or gain.high is None else words.between(gain.low, gain.high)
-    meaning = f"of {metric} gained over {words.baseline(gain.baseline)}"
-    if gain.p is not None:
-        meaning += f"; adjusted p\u00a0{words.chance(gain.p)}"
-    meaning += "."
-    name = words.listed(map(words.generator, words.generators_of(gain.arm)))
-    return Line(name, words.signed(gain.difference), interval, meaning, source)
+    note = f"adjusted p\u00a0{words.chance(gain.p)}" if gain.p is not None else ""
+    return Line(_generators(gain.arm), words.signed(gain.difference), interval, note, source)
 
 
 def _like(found: Found) -> Part:
-    measured = likeness.distances(found)
-    if not measured:
+    own: dict[str, list[likeness.Distance]] = {}
+    for distance in likeness.distances(found):
+        own.setdefault(words.generator(distance.made.kind), []).append(distance)
+    if not own:
         return Part("like", LIKE, NOT_MEASURED, "like", command="medsynth evaluate")
     order = list(DISTANCES)
-    verdict = DISTANCES[max((d.verdict for d in measured), key=order.index)]
-    own = [[d for d in measured if d.made.kind == kind] for kind in dict.fromkeys(d.made.kind for d in measured)]
-    worst = [max(some, key=lambda d: d.excess) for some in own]
-    lines = tuple(_distant(d, len(some)) for d, some in zip(worst, own, strict=True))
-    fold = worst[0].made.fold or 0
-    standing = _against(found, fold, found.cohort.testing(fold).samples)
-    return Part("like", LIKE, verdict, "like", lines, standing)
-
-
-def _distant(of: likeness.Distance, folds: int) -> Line:
+    verdicts = {name: max((d.verdict for d in some), key=order.index) for name, some in own.items()}
+    worst = {words.generator(d.made.kind): d for d in likeness.farthest(found)}
+    lines = tuple(_distant(name, d, len(own[name])) for name, d in worst.items())
     meaning = "KID × 1000, a distance to new patients' images"
+    first = next(iter(worst.values()))
+    fold = first.made.fold or 0
+    standing = _against(found, fold, first.ours, found.cohort.testing(fold).samples)
+    return Part("like", LIKE, _of_best(verdicts, DISTANCES), "like", meaning, lines, standing)
+
+
+def _distant(name: str, of: likeness.Distance, folds: int) -> Line:
+    note = _fold(of.made.fold, folds)
     if of.real:
         between = _between(of.real, words.number)
-        meaning += f"; other real images: {words.number(of.real.value)}" + (f" ({between})" if between else "")
-    return Line(
-        words.generator(of.made.kind), words.number(of.ours.value), _between(of.ours, words.number),
-        f"{meaning}. {_drawn(of.ours, of.made.fold, folds)}", f"{of.made.path}/scores.json",
-    )  # fmt: skip
+        note = f"other real images {words.number(of.real.value)}{f' ({between})' if between else ''}; {note}"
+    interval = _between(of.ours, words.number)
+    return Line(name, words.number(of.ours.value), interval, note, f"{of.made.path}/scores.json")
 
 
 def _new(found: Found) -> Part:
     audits = novelty.audited(found)
     if not audits:
         return Part("new", NEW, NOT_MEASURED, "new", command="medsynth audit")
-    own = [[a for a in audits if a.made.kind == kind] for kind in dict.fromkeys(a.made.kind for a in audits)]
-    worst = [novelty.worst(some) for some in own]
-    lines = tuple(_close(a, len(some)) for a, some in zip(worst, own, strict=True))
+    own: dict[str, list[novelty.Audited]] = {}
+    for each in audits:
+        own.setdefault(words.generator(each.made.kind), []).append(each)
+    worst = {words.generator(a.made.kind): a for a in novelty.worst(found)}
+    lines = tuple(_close(name, a, own[name]) for name, a in worst.items())
     passed = sum(a.passed for a in audits)
     verdict = "No sign of copying; the audit was passed."
     if any(a.close.value > a.expected for a in audits):
@@ -162,32 +165,35 @@ def _new(found: Found) -> Part:
     if passed < len(audits):
         many = f" in {len(audits) - passed} of {len(audits)} cases" if len(audits) > 1 else ""
         verdict = f"Not shown; the audit was not passed{many}."
-    fold = worst[0].made.fold or 0
-    new = [*found.cohort.selection(fold).samples, *found.cohort.testing(fold).samples]
-    return Part("new", NEW, verdict, "new", lines, _against(found, fold, new))
-
-
-def _close(audited: novelty.Audited, folds: int) -> Line:
-    between = _between(audited.close, proof.share)
+    first = next(iter(worst.values()))
     meaning = (
-        "of them are closer to a training image than 95 % of new patients' images are; "
-        f"{proof.share(audited.expected)} % would be expected. By {novelty.SPACES[audited.space]}. "
-        f"{_drawn(audited.close, audited.made.fold, folds)}"
+        "of the synthetic images are closer to a training image than 95 % of new patients' images are; "
+        f"{proof.share(first.expected)} % would be expected"
     )
-    number = f"{proof.share(audited.close.value)} %"
-    source = f"{audited.made.path}/scores.json"
-    return Line(words.generator(audited.made.kind), number, f"{between} %" if between else "", meaning, source)
+    fold = first.made.fold or 0
+    new = [*found.cohort.selection(fold).samples, *found.cohort.testing(fold).samples]
+    return Part("new", NEW, verdict, "new", meaning, lines, _against(found, fold, first.close, new))
 
 
-def _drawn(score: Score, fold: int | None, folds: int) -> str:
-    """`630 synthetic images of fold 1, the worst of 2.`"""
-    images = words.count(score.n, "synthetic image") if score.n else "Synthetic images"
-    return f"{images} of fold {fold}" + (f", the worst of {folds}." if folds > 1 else ".")
+def _close(name: str, audited: novelty.Audited, all_folds: Sequence[novelty.Audited]) -> Line:
+    between = _between(audited.close, proof.share)
+    passed = sum(each.passed for each in all_folds)
+    note = f"by {novelty.SPACES[audited.space]}; {_fold(audited.made.fold, len(all_folds))}"
+    note += f"; passed in {passed} of {len(all_folds)}" if len(all_folds) > 1 else ""
+    number, source = f"{proof.share(audited.close.value)} %", f"{audited.made.path}/scores.json"
+    return Line(name, number, f"{between} %" if between else "", note, source)
 
 
-def _against(found: Found, fold: int, real: Sequence[Sample]) -> str:
+def _fold(fold: int | None, folds: int) -> str:
+    """`fold 1, the worst of 2`."""
+    return f"fold {fold}" + (f", the worst of {folds}" if folds > 1 else "")
+
+
+def _against(found: Found, fold: int, measured: Score, real: Sequence[Sample]) -> str:
+    """On how many a number of a fold stands."""
+    images = words.count(measured.n, "synthetic image") if measured.n else "Synthetic images"
     standing = counts.of(real, found.cohort, "image").sentence(found.cohort.facts.has_patients)
-    return f"Against {standing}, of fold {fold}."
+    return f"{images} against {standing}, of fold {fold}."
 
 
 def _between(score: Score, number: Callable[[float], str]) -> str:
