@@ -3,8 +3,8 @@
 Primary: the paired bootstrap over patients. Beside it stand a permutation of arms within patients, the corrected t over
 folds and repeats, and DeLong's test for single labels. Holm's adjustment is over the declared comparisons of the
 primary score alone; every other p stands for itself. McNemar's test is of decisions at 0.5; AUC and average precision
-of ranks that were pooled over folds stand beside the means over folds. An arm that was trained several times in a fold enters bootstrap,
-permutation and DeLong with its probabilities averaged over the repeats; the corrected t keeps repeats apart.
+of ranks that were pooled over folds stand beside the means over folds. An arm that was trained several times in a fold
+enters all but the corrected t with its probabilities averaged over the repeats; that one keeps repeats apart.
 """
 
 from collections.abc import Callable, Mapping, Sequence
