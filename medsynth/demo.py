@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
 from subprocess import DEVNULL, PIPE, Popen
@@ -13,52 +13,83 @@ from medsynth import command, console, distributed, interrupt, plan, room
 from medsynth import recipe as recipes
 from medsynth.artifacts import scores
 from medsynth.command import Common
-from medsynth.errors import MedsynthError
+from medsynth.errors import BadUsage, MedsynthError
 from medsynth.rundir import RunDirectory
 
-RECIPE = "demo"
-HERE = Path("medsynth-demo")
 PATIENTS, PIXELS = 60, 96
-MINUTES, MEGABYTES = 7, 1450  # about, on two cores; the weights of sixteen classifiers are most of it
 
 
-def run(common: Common, models: list[str]) -> None:
-    """Draw, train, expand, classify and report; folds side by side, the processor's cores shared between them.
+@dataclass(frozen=True)
+class Task:
+    """What is demonstrated."""
 
-    `models` are kinds of generator; none: the recipe's own. Killed and repeated, it goes on. Everything shown was
-    trained by this very command.
+    recipe: str
+    minutes: int  # about, on two cores
+    megabytes: int  # about
+    stage: str  # whose scores are shown in the end
+    score: str
+    name: str  # of the scores in the JSON object
+    heads: tuple[str, str]
+
+
+TASKS = {
+    # The weights of sixteen classifiers are most of the megabytes.
+    "classify": Task(
+        "demo", 7, 1450, "classify", "eye.auc", "auc", ("classifier trained on", "AUC, eyes of unseen patients")
+    ),
+    "segment": Task(
+        "demo-segment", 5, 60, "segment", "image.dice", "dice", ("segmenter", "Dice, images of unseen patients")
+    ),
+}
+
+
+def run(common: Common, models: list[str], task_name: str = "classify") -> None:
+    """Draw, train, test and report; folds side by side, the processor's cores shared between them.
+
+    `models` are kinds of generator, or names of segmenters; none: the recipe's own. Killed and repeated, it goes on.
+    Everything shown was trained by this very command. Raises BadUsage for a task that there is not.
     """
-    run = RunDirectory.named(common.run) or RunDirectory(HERE)
+    if task_name not in TASKS:
+        raise BadUsage(f"there is no task {task_name!r}", hint=f"--task {' or '.join(TASKS)}")
+    task = TASKS[task_name]
+    run = RunDirectory.named(common.run) or RunDirectory(Path(f"medsynth-{task.recipe}"))
     common = replace(common, run=run.root)
     source = run.root.resolve() / "drawn" / "labels.csv"
     place = f"ingest.source={recipes.toml_value(str(source))}"
-    recipe = recipes.load(recipes.locate(RECIPE), [place, *common.changes])
-    recipe = recipe.with_generators(models or [recipe.generator.kind])
+    recipe = recipes.load(recipes.locate(task.recipe), [place, *common.changes])
+    if task_name == "segment":
+        commands = [["segment", *_each("--variant", models or [*recipe.segment.settings])]]
+    else:
+        recipe = recipe.with_generators(models or [recipe.generator.kind])
+        # An audit asks the generators of other folds, too.
+        commands = [[name, *_each("--model", models)] for name in ("run", "audit")]
     if run.exists():
         plan.refuse_contradiction(run, recipe)
     if common.dry_run:
-        facts = {"patients": PATIENTS, "folds": recipe.ingest.tested_folds, "megabytes": MEGABYTES, "minutes": MINUTES}
+        facts = {
+            "patients": PATIENTS,
+            "folds": recipe.ingest.tested_folds,
+            "megabytes": task.megabytes,
+            "minutes": task.minutes,
+        }
         command.show_forecast(common, run, [{"name": "demo", "state": "missing", **facts}])
         return
-    room.require(run.root, MEGABYTES * 1e6, "the demo", distributed.World())
+    room.require(run.root, task.megabytes * 1e6, "the demo", distributed.World())
     if not source.is_file():
         _draw(source.parent, common)
     ingested = command.carry_out(common, run, recipe, "ingest")
     folds = list(common.fold) or list(range(recipe.ingest.tested_folds))
     if not common.quiet:
         console.say(f"{len(folds)} folds are trained side by side; stopped, the same command goes on")
-    of_models = [word for kind in models for word in ("--model", kind)]
-    for words in (["run", *of_models], ["audit", *of_models]):  # an audit asks the generators of other folds, too
+    for words in commands:
         _side_by_side(common, run, folds, words)
     outcomes = [*ingested, *command.carry_out(common, run, recipe, "report")]
     page = run.artifact("report").folder.resolve() / "index.html"
-    areas = _areas(run, folds)
+    reached = _means(run, folds, task)
     if common.json:
-        command.show(common, run, outcomes, report=str(page), auc=areas)
+        command.show(common, run, outcomes, "", report=str(page), **{task.name: reached})
     else:
-        console.table(
-            ("classifier trained on", "AUC, eyes of unseen patients"), [(a, f"{v:.3f}") for a, v in areas.items()]
-        )
+        console.table(task.heads, [(name, f"{value:.3f}") for name, value in reached.items()])
         command.show(common, run, outcomes, report=str(page))
 
 
@@ -120,10 +151,15 @@ def _tell(child: Popen[str]) -> None:
             console.say(line.rstrip())
 
 
-def _areas(run: RunDirectory, folds: list[int]) -> dict[str, float]:
-    """The mean macro AUC of each arm on the eyes of patients that nothing has seen."""
+def _each(option: str, values: list[str]) -> list[str]:
+    return [word for value in values for word in (option, value)]
+
+
+def _means(run: RunDirectory, folds: list[int], task: Task) -> dict[str, float]:
+    """The mean score of each arm or segmenter on patients that nothing has seen."""
     found: dict[str, list[float]] = {}
     for fold in folds:
-        for arm in run.kinds("classify", fold):
-            found.setdefault(arm, []).append(scores.load(run.artifact("classify", fold, arm).folder)["eye.auc"].value)
-    return {arm: round(mean(values), 4) for arm, values in found.items()}
+        for kind in run.kinds(task.stage, fold):
+            known = scores.load(run.artifact(task.stage, fold, kind).folder)
+            found.setdefault(kind, []).append(known[task.score].value)
+    return {kind: round(mean(values), 4) for kind, values in found.items()}

@@ -86,9 +86,15 @@ def status(common: Common) -> None:
 @with_common
 def demo(
     common: Common,
-    model: Annotated[list[str], typer.Option(help=f"This generator; may be repeated: {GENERATORS}.")] = [],  # noqa: B006
+    model: Annotated[
+        list[str],
+        typer.Option(help=f"This generator, or this variant of --task segment; may be repeated: {GENERATORS}."),
+    ] = [],  # noqa: B006
+    task: Annotated[
+        str, typer.Option(help="classify: do synthetic images help? segment: how well are masks found?")
+    ] = ("classify"),
 ) -> None:
     """Draw a cohort, run the whole chain on it, write the report: minutes on two CPU cores."""
     from medsynth import demo as demonstration
 
-    demonstration.run(common, model)
+    demonstration.run(common, model, task)
