@@ -5,7 +5,9 @@ of single files is used, never that of a DICOMDIR, whose paths lead anywhere (CV
 here has a value of a tag in it, but for numbers that say how large a picture is.
 """
 
+import io
 import math
+import os
 import re
 import zlib
 from collections.abc import Iterator
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 1 << 30  # of one file, packed or not
 MAX_VALUES = 1 << 31  # rows x columns x frames x channels: what a header may claim
+FILE_META = 2  # the group of elements about the file itself
 PREAMBLE = 128  # bytes that belong to nobody; never read, never copied
 
 # How pixels are packed: the list of what is read, with what has to be installed beside pydicom, numpy and Pillow.
@@ -138,17 +141,29 @@ def _reasons() -> Iterator[None]:
         raise Unreadable(f"it is damaged: {type(error).__name__} while it was read") from None
 
 
+class _Clipped(io.BufferedReader):
+    """A file that is never asked for more bytes than are left: room for what a length claims would be made first."""
+
+    def __init__(self, raw: io.FileIO) -> None:
+        super().__init__(raw)
+        self.size = os.fstat(raw.fileno()).st_size
+
+    def read(self, size: int | None = -1) -> bytes:
+        left = max(0, self.size - self.tell())
+        return super().read(left if size is None or size < 0 else min(size, left))
+
+
 def _read(path: Path, tags: tuple[str, ...]) -> "Dataset":
     """These tags and no other. How the pixels are packed is judged before anything is unpacked."""
     from pydicom import dcmread
-    from pydicom.filereader import read_file_meta_info
+    from pydicom.filereader import read_dataset
 
-    with regular(path).open("rb") as file:
-        if path.stat().st_size > MAX_BYTES:
+    with _Clipped(io.FileIO(regular(path))) as file:
+        if file.size > MAX_BYTES:
             raise Unreadable(f"it has more than {MAX_BYTES >> 20:,} MiB")
         if not _begins(file):
             raise Unreadable("it is no DICOM file: the letters DICM after the first 128 bytes are missing")
-        about = read_file_meta_info(path)
+        about = read_dataset(file, False, True, stop_when=lambda tag, _vr, _length: tag >> 16 != FILE_META)
         _check_packing(str(about.get("TransferSyntaxUID", "")))
         if about["TransferSyntaxUID"].value == DEFLATED:
             _check_inflated(file, int(about.get("FileMetaInformationGroupLength", 0)))

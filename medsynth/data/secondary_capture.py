@@ -40,7 +40,7 @@ def encode(pixels: np.ndarray, origin: Origin) -> bytes:
     """A file of uint8 pixels, (row, column, 1 or 3), not compressed."""
     from pydicom import dcmwrite
     from pydicom.dataset import FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian
+    from pydicom.uid import UID, ExplicitVRLittleEndian
 
     data = _described(origin)
     data.Rows, data.Columns, data.SamplesPerPixel = pixels.shape
@@ -51,9 +51,9 @@ def encode(pixels: np.ndarray, origin: Origin) -> bytes:
     content = np.ascontiguousarray(pixels).tobytes()
     data.PixelData = content + b"\0" * (len(content) % 2)  # an element has an even length
     about = FileMetaDataset()
-    about.MediaStorageSOPClassUID, about.MediaStorageSOPInstanceUID = STORAGE, data.SOPInstanceUID
+    about.MediaStorageSOPClassUID, about.MediaStorageSOPInstanceUID = UID(STORAGE), data.SOPInstanceUID
     about.TransferSyntaxUID = ExplicitVRLittleEndian
-    about.ImplementationClassUID = f"2.25.{ROOT.int}"
+    about.ImplementationClassUID = UID(f"2.25.{ROOT.int}")
     about.ImplementationVersionName = f"MEDSYNTH {__version__}"[:16]
     data.file_meta = about
     file = io.BytesIO()
