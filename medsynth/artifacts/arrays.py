@@ -1,16 +1,24 @@
 """Arrays of a run, as .npy: numbers only, never objects, and no larger than the file that holds them."""
 
 import math
-from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from medsynth.artifacts import files
 
 
+class _Plain:
+    """A file as numpy does not recognise it. To one it does recognise it writes past Python, through buffers of C, and
+    does not notice when there is no room for the last of them: a shorter array would be taken for whole."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.write = file.write
+
+
 def save(path: Path, array: np.ndarray) -> None:
-    files.write(path, partial(np.save, arr=array, allow_pickle=False))
+    files.write(path, lambda file: np.save(_Plain(file), array, allow_pickle=False))
 
 
 def load(path: Path, *, mapped: bool = False) -> np.ndarray:
