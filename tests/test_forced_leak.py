@@ -44,11 +44,11 @@ def test_a_leak_is_refused_stage_by_stage_and_forced_stage_by_stage(leaking: Run
     assert WHY in (run.root / "report" / "index.html").read_text(encoding="utf-8")
 
     # It leaves the run as what it is.
-    words = ("export", tmp_path / "out", "--fold", 0, "--run", run.root)
-    refused = medsynth(*words)
+    leaving = ("export", tmp_path / "out", "--fold", 0, "--run", run.root)
+    refused = medsynth(*leaving)
     assert refused.code == 4
     assert "may have seen patients that are tested" in refused.err
-    done(*words, "--acknowledge-risk", "a demonstration")
+    done(*leaving, "--acknowledge-risk", "a demonstration")
     assert files.read_json(tmp_path / "out" / "about.json")["leak"]["reason"] == WHY
 
 

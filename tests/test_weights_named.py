@@ -49,7 +49,8 @@ def vit(tmp_path: Path) -> Path:
 @pytest.fixture
 def trunk(tmp_path: Path) -> Path:
     """An AlexNet of few channels, with the linear weights of LPIPS in the same file."""
-    path, before, tensors = tmp_path / "trunk.safetensors", 3, {}
+    tensors: dict[str, torch.Tensor] = {}
+    path, before = tmp_path / "trunk.safetensors", 3
     for level, (convolution,) in enumerate(perceptual.TRUNKS["alex"].levels):
         name, kernel = f"features.{convolution.number}", convolution.kernel
         tensors |= {f"{name}.weight": torch.randn(WIDTH, before, kernel, kernel), f"{name}.bias": torch.zeros(WIDTH)}
@@ -79,8 +80,8 @@ def test_files_of_the_extractor_and_of_lpips_are_named_together_and_kept_in_the_
     assert set(again.states().values()) == {"up to date"}
 
     # What the recipe names, doctor and weights check know of.
-    for words in (("doctor",), ("weights", "check", VIT)):
-        found = medsynth(*words, "--run", expanded.root, "--json").json["weights"]
+    for command in (("doctor",), ("weights", "check", VIT)):
+        found = medsynth(*command, "--run", expanded.root, "--json").json["weights"]
         assert {row["key"]: row["path"] for row in found}[VIT] == str(vit)
 
     # Other bytes at the same place are another distance: it is measured anew, and images are not seen again.
