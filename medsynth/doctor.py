@@ -5,21 +5,19 @@ Nothing is sent and nothing is fetched. No network, no fonts and no browser are 
 
 import os
 import platform
-import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
-from importlib import import_module, metadata
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from medsynth import __version__
+from medsynth import installed
 from medsynth.byhand import published, store
 from medsynth.byhand.store import Seen
 
 GIB = 2**30
 LITTLE_DISK, LITTLE_MEMORY = 5.0, 4.0  # GiB
 MUST_LOAD = ("torchvision", "timm")  # installed for another torch, they fail only when they are loaded
-EXTRA = re.compile(r";.*\bextra\b")
 CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -43,22 +41,12 @@ def examine(place: Path, named: Mapping[str, Path]) -> dict[str, Any]:
 
 def versions(report: Callable[[str], None]) -> dict[str, str]:
     """Of Python, of the program and of every package that it needs."""
-    found = {"python": platform.python_version(), "system": platform.platform(), "medsynth": __version__}
-    for name in _needed():
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
+    found = installed.versions() | {"system": platform.platform()}
+    for name in installed.needed():
+        if name not in found:
             found[name] = "missing"
             report(f"the package {name} is not installed: pip install {name}")
     return found
-
-
-def _needed() -> list[str]:
-    try:
-        wanted = metadata.requires("medsynth") or []
-    except metadata.PackageNotFoundError:  # run from a folder without being installed
-        wanted = []
-    return sorted({re.split(r"[^\w.-]", text)[0] for text in wanted if not EXTRA.search(text)} | {"torchvision"})
 
 
 def device(report: Callable[[str], None]) -> dict[str, Any]:

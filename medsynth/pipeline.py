@@ -1,18 +1,18 @@
 """Doing a stage: are its inputs there, is it up to date, would it leak; then run it and put the result in place."""
 
-import platform
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import Any
 
-from medsynth import __version__, distributed, guards, interrupt, locks, plan, room
+from medsynth import distributed, guards, interrupt, locks, plan, room
 from medsynth.artifacts import files
 from medsynth.chain import BY_NAME, WITHOUT_TORCH, Stage
 from medsynth.errors import MissingStep
+from medsynth.installed import versions
 from medsynth.interrupt import Interrupted
 from medsynth.job import Job, Progress, Result
 from medsynth.recipe import Recipe
@@ -243,6 +243,7 @@ class _Step:
             "settings": self.recipe.asked(self.stage.name, self.kind),
             "seed": self.recipe.seed,
             "inputs": used,
+            "files": plan.from_outside(self.recipe, self.artifact),
             "versions": versions(),
             "device": self.options.device,
             "processes": self.world.size,
@@ -256,17 +257,6 @@ class _Step:
             return
         with locks.held(self.run.locks(), self.artifact.name):
             yield
-
-
-def versions() -> dict[str, str]:
-    """What everything ran with."""
-    found = {"python": platform.python_version(), "medsynth": __version__}
-    for name in ("torch", "diffusers", "timm", "scikit-learn", "numpy", "pillow"):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def limit_threads(count: int | None, stage: Stage) -> None:

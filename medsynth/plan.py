@@ -199,18 +199,24 @@ def _kinds_to_show(run: RunDirectory, recipe: Recipe, stage: Stage, fold: int | 
 def asked_id(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> str:
     """The mark of a request: stage, fold, kind, seed, settings, and which inputs."""
     stage, inputs = BY_NAME[artifact.stage], {a.name: a.made for a in _looked_at(run, recipe, artifact)}
-    asked = recipe.asked(stage.name, artifact.kind)
+    asked = recipe.asked(stage.name, artifact.kind) | from_outside(recipe, artifact)
     if stage.name == "classify":
         for name in OF_NO_ARM:
             asked.pop(name)
-    if key := _by_hand(stage.name, asked):
-        asked["weights"] = store.look(key, asked["weights"]).digest  # of the file that is named or found
-    elif asked.get("weights"):
-        asked["weights"] = files.fingerprint(Path(asked["weights"]))  # other bytes at the same place are other weights
-    if stage.name == "ingest":
-        asked["source"] = sources.fingerprint(Path(asked["source"])) if asked["source"] else ""
-        asked["table"] = files.fingerprint(Path(asked["table"])) if asked["table"] else ""
     return fingerprint(stage.name, artifact.fold, artifact.kind, recipe.seed, asked, inputs)
+
+
+def from_outside(recipe: Recipe, artifact: Artifact) -> dict[str, str]:
+    """Hashes of what an artifact is made from and the run does not hold, by the setting that names it."""
+    asked, found = recipe.asked(artifact.stage, artifact.kind), {}
+    if key := _by_hand(artifact.stage, asked):
+        found["weights"] = store.look(key, asked["weights"]).digest  # of the file that is named or found
+    elif asked.get("weights"):
+        found["weights"] = files.fingerprint(Path(asked["weights"]))  # other bytes at the same place are other weights
+    if artifact.stage == "ingest":
+        found["source"] = sources.fingerprint(Path(asked["source"])) if asked["source"] else ""
+        found["table"] = files.fingerprint(Path(asked["table"])) if asked["table"] else ""
+    return found
 
 
 def _by_hand(stage: str, asked: dict[str, Any]) -> str | None:

@@ -38,7 +38,7 @@ FLOORS = (
     {"codecs", "nn"},
     {"arms", "chain", "perceptual", "variants"},
     {"byhand", "kinds", "presets", "rundir", "locks", "cost", "room"},
-    {"artifacts", "sharding"},
+    {"artifacts", "installed", "sharding"},
     {"errors", "shapes", "seeds", "draws", "player", "settings", "distributed", "interrupt"},
     {"sampling"},
 )

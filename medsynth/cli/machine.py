@@ -29,11 +29,17 @@ app.add_typer(weights, name="weights", rich_help_panel=PANEL)
 def doctor(
     run: Annotated[Path | None, typer.Option("--run", "-r", help="Where a run is, or would be.")] = None,
     named: Named = [],  # noqa: B006
+    sbom: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write what is installed as a CycloneDX list, JSON.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Say what this machine has: versions, device, memory, disk, threads, weights found and missing, with the fix."""
     from medsynth import doctor as examination
+    from medsynth import installed
 
+    if sbom is not None:
+        installed.write_bill(sbom)
     place = RunDirectory.named(run)
     found = examination.examine(place.root if place else Path.cwd(), _named(run, named))
     if json:
