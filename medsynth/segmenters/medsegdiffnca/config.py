@@ -47,7 +47,7 @@ class Config(Segmenting):
     """What is predicted: the noise, as in the paper, the velocity, or the mask itself, by cross-entropy and Dice."""
     schedule_of_noise: Literal["linear", "cosine"] = "cosine"
     """How noise grows."""
-    noise_shift: Annotated[float, Field(gt=0)] = 0.3
+    noise_shift: Annotated[float, Field(gt=0)] = 0.1
     """The ratio of mask to noise is so many times smaller: a mask is seen through more noise than a photograph."""
     levels_of_noise: Positive = 1000
     """Levels of noise; 100 in the paper."""
