@@ -20,6 +20,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 DOCS = Path(__file__).parents[1] / "docs" / "benchmarks"
+Clock = Callable[[], float]
 
 
 @dataclass(frozen=True)
@@ -43,43 +44,66 @@ class Comparison:
 
 def interleaved(a: Callable[[], object], b: Callable[[], object], rounds: int = 7, warm_up: int = 1) -> Comparison:
     """Time two ways of doing one thing, in turns. The rounds of the warm-up are not counted."""
-    took: tuple[list[float], list[float]] = ([], [])
+    return compared(*in_turns((a, b), rounds, warm_up))
+
+
+def in_turns(
+    ways: Sequence[Callable[[], object]], rounds: int = 7, warm_up: int = 1, clock: Clock = time.perf_counter
+) -> list[list[float]]:
+    """Seconds of each way, round by round; each round goes through them in the other order."""
+    took: list[list[float]] = [[] for _ in ways]
     for turn in range(warm_up + rounds):
-        for side in (0, 1) if turn % 2 else (1, 0):
-            seconds = timed((a, b)[side])
+        for side in range(len(ways)) if turn % 2 else reversed(range(len(ways))):
+            seconds = timed(ways[side], clock)
             if turn >= warm_up:
                 took[side].append(seconds)
-    each = [x / y for x, y in zip(*took, strict=True)]
-    a_seconds, b_seconds = map(median, took)
-    return Comparison(a_seconds, b_seconds, a_seconds / b_seconds, min(each), max(each), rounds)
+    return took
 
 
-def options(description: str | None, quick: str) -> argparse.Namespace:
-    """What a benchmark of speed was asked for: --quick, --device, --threads; the threads are set."""
+def compared(a: Sequence[float], b: Sequence[float]) -> Comparison:
+    """Two ways by their seconds in the same rounds."""
+    each = [x / y for x, y in zip(a, b, strict=True)]
+    return Comparison(median(a), median(b), median(a) / median(b), min(each), max(each), len(each))
+
+
+def options(description: str | None, quick: str, **parts: Sequence[str]) -> argparse.Namespace:
+    """What a benchmark of speed was asked for: --quick, --device, --threads; the threads are set.
+
+    `parts`: options that choose one part of it, None where none is chosen.
+    """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help=quick)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2)
+    for name, choices in parts.items():
+        parser.add_argument(f"--{name}", choices=choices, help="this part alone; the rest stays as it was measured")
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     return asked
 
 
-def timed(work: Callable[[], object]) -> float:
+def timed(work: Callable[[], object], clock: Clock = time.perf_counter) -> float:
     """Seconds until the work is done, on a GPU too."""
     settle()
-    started = time.perf_counter()
+    started = clock()
     work()
     settle()
-    return time.perf_counter() - started
+    return clock() - started
 
 
-def gemm_rate(linear: Callable[..., object], dtype: torch.dtype, device: str) -> float:
+def clock_of(device: str) -> Clock:
+    """What a busy machine disturbs least: on a CPU the processor's own time, of all threads together."""
+    return time.process_time if device == "cpu" else time.perf_counter
+
+
+def gemm_rate(
+    linear: Callable[..., object], dtype: torch.dtype, device: str, clock: Clock = time.perf_counter
+) -> float:
     """Floating point operations a second in a product of large matrices, by linear(rows, weight, bias)."""
     rows, inner, columns = 1024, 768, 3072
     x, weight = torch.randn(rows, inner).to(device, dtype), torch.randn(columns, inner).to(device, dtype)
     with torch.no_grad():
-        took = [timed(lambda: linear(x, weight, None)) for _ in range(16)]
+        took = [timed(lambda: linear(x, weight, None), clock) for _ in range(16)]
     return 2 * rows * inner * columns / median(took[1:])
 
 
@@ -126,6 +150,13 @@ def _placeless(word: str) -> str:
     if os.sep not in word and not Path(word).is_dir():
         return word
     return "RUN" if (Path(word) / "recipe.toml").is_file() else "FOLDER"
+
+
+def kept(name: str) -> dict[str, Any]:
+    """The facts that were kept last, nothing where there are none."""
+    path = DOCS / f"{name}.json"
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return found
 
 
 def write(name: str, text: str, rows: Sequence[dict[str, Any]], facts: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ the states, from which the way back makes the rest again. In half precision the 
 and update are computed from weights that are rounded once a rollout.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from medsynth.nca.update import Update, without
 
 CACHE = 2**21  # bytes of the widest layer's values in one piece, for each thread
 LARGE = 2**16  # rows in one piece on a GPU
+GATHERED = 0.75  # of the cells fire at most where only these are looked at by a perception that can leave cells out
 
 Piece = tuple[Tensor, Tensor | None]  # which cells, and what dropout hides of each
 
@@ -51,15 +52,26 @@ class Firing:
         stepped = state.clone(memory_format=torch.contiguous_format)
         flat = stepped.flatten(0, 2)
         with torch.autocast(state.device.type, enabled=False):
-            parts = [part.flatten(0, 2) for part in self.perceive(state.to(self.precision))]
-            for places, hides in self._pieces(fires, hidden):
-                seen = self.inner(_rows(parts, places))
+            pieces = self._pieces(fires, hidden)
+            for (places, hides), rows in zip(pieces, self._perceived(state, pieces), strict=True):
+                seen = self.inner(rows)
                 change = self.last(without(seen, hides, self.update.dropout))
                 change = (change.tanh() if self.update.bounded else change).to(state.dtype)
                 cells = flat.index_select(0, places)
                 cells[:, self.frozen :].add_(change, alpha=self.size)
                 flat.index_copy_(0, places, cells)
         return stepped
+
+    def _perceived(self, state: Tensor, pieces: list[Piece]) -> Iterator[Tensor]:
+        """What the cells of each piece see, (cell, number)."""
+        places = [place for place, _ in pieces]
+        firing, cells = sum(map(len, places)), state[..., 0].numel()
+        # On a GPU a convolution of all cells costs less than putting together what some of them see.
+        if getattr(self.perceive.module, "gathers", False) and state.device.type == "cpu" and firing < GATHERED * cells:
+            yield from self.perceive(state.to(self.precision), places)
+            return
+        parts = [part.flatten(0, 2) for part in self.perceive(state.to(self.precision))]
+        yield from (_rows(parts, place) for place in places)
 
     def backward(self, state: Tensor, fires: Tensor, hidden: Tensor | None, out: Tensor) -> list[Tensor]:
         """Gradients by the state and the weights, from that by the new state; all else is made again."""
@@ -117,8 +129,8 @@ class _Rounded:
         self.named = own if self.as_it_is else {name: each.detach().to(precision) for name, each in own.items()}
         self.leaves = [self.named[name].requires_grad_() for name in self.learns]
 
-    def __call__(self, cells: Tensor) -> Any:
-        return self.module(cells) if self.as_it_is else functional_call(self.module, self.named, (cells,))
+    def __call__(self, *given: Any) -> Any:
+        return self.module(*given) if self.as_it_is else functional_call(self.module, self.named, given)
 
 
 class _Sums:

@@ -6,7 +6,7 @@ rows of cells that fire are ever put together. All keep the grid. Formulas and p
 review's Table 1; `Filters` is Med-NCA's (Kalkhof et al. 2023).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medsynth.nca.border import Border, padded
+from medsynth.nca.linear import linear
 
 SLOPE = 0.2
 
@@ -56,7 +57,8 @@ class Convolution(nn.Module):
 class Filters(nn.Module):
     """A cell itself, and what some learned 3 x 3 filters see around it, without a nonlinearity.
 
-    `depthwise`: a filter looks at one channel each, instead of mixing all.
+    `depthwise`: a filter looks at one channel each, instead of mixing all. Filters that mix are worth leaving out where
+    cells do not fire: `gathers`.
     """
 
     def __init__(self, inputs: int, *, filters: int = 2, depthwise: bool = True, border: Border = "reflect") -> None:
@@ -64,10 +66,31 @@ class Filters(nn.Module):
         self.outputs, self.border = (1 + filters) * inputs, border
         groups = inputs if depthwise else 1
         self.filters = nn.ModuleList(nn.Conv2d(inputs, inputs, 3, groups=groups) for _ in range(filters))
+        self.gathers = not depthwise
 
-    def forward(self, cells: Tensor) -> list[Tensor]:
+    def forward(self, cells: Tensor, places: Sequence[Tensor] | None = None) -> Iterable[Tensor]:
+        """With `places`, numbers of cells through the batch, what these see alone: rows (place, outputs) for each."""
         around = padded(cells, 1, self.border)
-        return [cells, *(_convolved(each, around) for each in self.filters)]
+        if places is None:
+            return [cells, *(_convolved(each, around) for each in self.filters)]
+        own = [dict(each.named_parameters()) for each in self.filters]
+        weight = torch.cat([each["weight"] for each in own]).permute(0, 2, 3, 1).flatten(1)  # (out, 9 in)
+        bias = torch.cat([each["bias"] for each in own])
+        return (_seen_from(around.contiguous(), piece, weight, bias) for piece in places)
+
+
+def _seen_from(around: Tensor, places: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Filters as a product of matrices: the 3 x 3 cells around each place, side by side, times the filters.
+
+    `around` is padded by one. Three cells that lie side by side in a row are one piece of memory.
+    """
+    _, rows, columns, channels = around.shape
+    strips = around.as_strided((around[..., 0].numel() - 2, 3 * channels), (channels, 1))
+    down, across = places // (columns - 2), places % (columns - 2)
+    first = (down // (rows - 2) * rows + down % (rows - 2)) * columns + across  # above and to the left
+    three = first[:, None] + columns * torch.arange(3, device=first.device)
+    seen = strips.index_select(0, three.flatten()).view(len(places), -1)
+    return torch.cat([seen[:, 4 * channels : 5 * channels], linear(seen, weight, bias)], dim=1)
 
 
 class Sobel(nn.Module):
