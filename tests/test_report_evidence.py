@@ -18,7 +18,7 @@ from medsynth.artifacts.comparisons import ArmFound, Calibration
 from medsynth.report import codec, differences, embedding, forest, gallery, novelty, pictures, reliability
 from medsynth.report.checklist import points
 from medsynth.report.collect import Found, collect
-from medsynth.report.forest import Frame, Row
+from medsynth.report.forest import Row
 from medsynth.report.page import render
 
 VALUE = st.floats(-1, 1, allow_nan=False)
@@ -54,7 +54,7 @@ def place(element: ElementTree.Element, name: str) -> float:
 def test_a_forest_plot_has_every_difference_inside_its_interval_and_one_scale(
     rows: list[tuple[float, float, float]],
 ) -> None:
-    drawn = forest.forest([Row("<a>", v, v - a, v + b) for v, a, b in rows], Frame("AUC & more"))
+    drawn = forest.forest([Row("<a>", v, v - a, v + b) for v, a, b in rows], "AUC & more")
     squares, strokes = elements(drawn, "rect"), [e for e in elements(drawn, "line") if e.get("class") == "reach"]
     assert len(squares) == len(strokes) == len(rows)
     (zero,) = [e for e in elements(drawn, "line") if e.get("class") == "zero"]
@@ -66,7 +66,7 @@ def test_a_forest_plot_has_every_difference_inside_its_interval_and_one_scale(
 
 
 def test_a_difference_without_an_interval_has_no_stroke() -> None:
-    drawn = forest.forest([Row("a", 0.1, None, None), Row("all", 0.1, 0.0, 0.2, total=True)], Frame("AUC"))
+    drawn = forest.forest([Row("a", 0.1, None, None), Row("all", 0.1, 0.0, 0.2, total=True)], "AUC")
     assert len([e for e in elements(drawn, "line") if e.get("class") == "reach"]) == 1
     assert len(elements(drawn, "polygon")) == 1
 

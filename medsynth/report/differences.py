@@ -32,7 +32,7 @@ def gain_plot(found: tuple[Gain, ...], axis: str) -> Markup | None:
     if len(arms) > 1:
         shown = [next(gain for gain in found if gain.arm == arm) for arm in arms]
     rows = [forest.Row(_called(gain, several=len(arms) > 1), gain.difference, gain.low, gain.high) for gain in shown]
-    return forest.forest(rows, forest.Frame(axis)) if rows else None
+    return forest.forest(rows, axis) if rows else None
 
 
 def _called(gain: Gain, several: bool) -> str:
@@ -44,7 +44,7 @@ def table(found: Found, known: Comparisons) -> Table:
     """Every arm against what it is set against, by the score that was declared to decide."""
     rows = [
         Row(f"{words.arm(c.arm)} against {words.arm(c.baseline)}", _cells(c, c.changes[known.primary]))
-        for c in known.comparisons
+        for c in sorted(known.comparisons, key=lambda c: (words.arm_order(c.arm), words.arm_order(c.baseline)))
         if known.primary in c.changes
     ]
     heads = ("difference", f"{words.percent(known.level)} interval", "p", "permuted", "over folds", "Holm")
@@ -72,7 +72,7 @@ def of_labels(known: Comparisons, tested: Tested) -> list[OfLabels]:
 
 def _of_labels(of: Comparison, known: Comparisons, tested: Tested) -> OfLabels:
     plots = [
-        forest.forest(rows, forest.Frame(f"difference in {name}"))
+        forest.forest(rows, f"difference in {name}")
         for score, name in OF_LABEL.items()
         if len(rows := [*_rows(of, known, tested, score)]) > 1
     ]

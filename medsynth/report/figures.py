@@ -32,7 +32,8 @@ def dots(
     values: Mapping[str, Mapping[int, float]], names: Mapping[str, str], made: frozenset[str], axis: str
 ) -> Markup:
     """A line for each arm: a dot a fold, dots of the same fold joined, the mean as a stroke, its spread as a band."""
-    width, left, right, row, top = 680, 150, 104, 30, 8
+    width, right, row, top = 680, 104, 30, 8
+    left = max(150, max(len(names[arm]) for arm in values) * (svg.LETTER + 0.6) + 16)  # bold letters are wider
     points = [v for folds in values.values() for v in folds.values()]
     pad = max((max(points) - min(points)) * 0.12, 0.01)
     x = Scale(min(points) - pad, max(points) + pad, left, width - right)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+LETTER = 7.2  # pixels that a letter of a name takes, about
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -44,6 +46,11 @@ def numbers(values: Sequence[float]) -> list[str]:
     """Values of an axis as they are written: all with equally many decimals, as few as they need."""
     decimals = max(len(f"{value:.10g}".partition(".")[2]) for value in values)
     return [f"{value:.{decimals}f}".replace("-", "−") for value in values]
+
+
+def shortened(name: str, most: int) -> str:
+    """At most so many letters."""
+    return name if len(name) <= most else f"{name[: most - 1].rstrip()}…"
 
 
 def begin(width: float, height: float, title: str) -> Markup:
