@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from shell import done, medsynth
 
-from medsynth.artifacts import cohort, features, files, scores
+from medsynth.artifacts import cohort, features, files, qualities, scores
 from medsynth.artifacts.scores import Score
 from medsynth.rundir import RunDirectory
 
@@ -44,6 +44,16 @@ def test_every_number_says_on_how_much_it_stands_and_who_saw_the_images(evaluate
     kid = found["synthetic.kid"]
     assert kid.ci_low is not None
     assert kid.ci_low <= kid.value <= kid.ci_high
+
+
+def test_every_synthetic_image_has_its_quality_the_least_likely_first(evaluated: RunDirectory) -> None:
+    folder, found = evaluated.artifact("evaluate", 0, "geca").folder, of(evaluated)
+    by_name = qualities.load(folder)
+    made = cohort.load(evaluated.artifact("expand", 0, "geca").folder).samples
+    assert by_name.keys() == {s.sample for s in made}
+    assert [*by_name.values()] == sorted(by_name.values())
+    assert np.mean([*by_name.values()]) == pytest.approx(found["synthetic.quality"].value, rel=1e-4)
+    assert "floor.quality" in found
 
 
 def test_features_are_extracted_once_for_all_that_is_measured_on_them(evaluated: RunDirectory) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from medsynth.metrics import fld
-from medsynth.metrics.fld import band, likelihood
+from medsynth.metrics.fld import band, likelihood, qualities
 from medsynth.metrics.owned import Owned
 
 DIMENSIONS, FACTORS = 96, 20
@@ -141,3 +141,13 @@ def test_too_few_images_or_patients_or_features_that_never_change_are_refused() 
         likelihood(training, unseen.chosen(np.arange(1)), made, seed=0)
     with pytest.raises(ValueError, match="same features"):
         likelihood(training, Owned(np.ones((9, DIMENSIONS)), np.arange(9)), made, seed=0)
+
+
+def test_a_perfect_generators_images_are_as_likely_as_real_ones_and_spoilt_ones_come_last() -> None:
+    training, unseen, made = World(0).sets()
+    made[:10] += 3 * made.std()
+    found, real = qualities(training, unseen, made, seed=0)
+    assert set(found.argsort()[:10]) == set(range(10))
+    assert abs(found[10:].mean() - real) < abs(found[:10].mean() - real) / 5
+    again, _ = qualities(training, unseen, made[::-1], seed=0)
+    np.testing.assert_allclose(again[::-1], found)  # an image's quality is its own

@@ -94,6 +94,25 @@ def band(training: Owned, unseen: Owned, made: np.ndarray, seed: int, draws: int
     return Band(mean, deviation, gap, z, draws, round(float(np.mean(counts))))
 
 
+def qualities(training: Owned, unseen: Owned, made: np.ndarray, seed: int) -> tuple[np.ndarray, float]:
+    """The quality of each synthetic image, (image,), and that of real ones on the average.
+
+    log p / D in hundredths of a nat per dimension, under the mixture around the unseen images whose variances are
+    fitted to the training images (Jiralerspong et al. 2023, sample quality): low for an image that lies far from all
+    that is real. It says nothing about memory. The average of real ones is that of one half of the training patients,
+    with the variances fitted to the other half, over `HALVES` ways to halve them. Raises ValueError as `likelihood`.
+    """
+    space = _Space.of(training, unseen, seed)
+    fitted = mixture.fit(space.unseen, space.training, space.finest)
+    found = -100 * fitted.losses(space.placed(made))
+    real = []
+    for half in range(HALVES):
+        some_patients, others = Owned(space.training, space.owners).halves(derive(seed, "fld", "quality", half))
+        fitted = mixture.fit(space.unseen, some_patients.features, space.finest)
+        real.append(-100 * float(fitted.losses(others.features).mean()))
+    return found, float(np.mean(real))
+
+
 @dataclass(frozen=True)
 class _Space:
     """Features in the units of the unseen set: each dimension less its mean there, over its deviation there."""

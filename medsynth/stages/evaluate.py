@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from medsynth import extractors, interrupt, seeds
-from medsynth.artifacts import cohort, features, scores
+from medsynth.artifacts import cohort, features, qualities, scores
 from medsynth.artifacts.cohort import Sample
 from medsynth.artifacts.features import Features
 from medsynth.artifacts.scores import Score
@@ -70,6 +70,7 @@ def run(job: Job) -> Result:
         *(lambda name=name, part=part: _distances(job, sets, name, part) for name, part in named.items()),
         *(lambda i=i, label=label: _of_label(job, sets, i, label) for i, label in enumerate(everyone.facts.labels)),
         lambda: _likelihood(job, sets),
+        lambda: _qualities(job, sets),
         lambda: _diversity(job, sets, notes),
         lambda: _looks(sets),
     ]
@@ -158,6 +159,14 @@ def _likelihood(job: Job, sets: Sets) -> dict[str, Score]:
             "gap_of_real_deviation": Score(band.deviation),
         }
     return _named("synthetic", found, whole.centres, sets.extractor)
+
+
+def _qualities(job: Job, sets: Sets) -> dict[str, Score]:
+    """How likely images are beside those of new patients, on the average; of every synthetic one in a file."""
+    made, real = fld.qualities(sets.training.owned, sets.unseen.owned, sets.made.owned.features, _seed(job, "quality"))
+    qualities.save(job.out, [s.sample for s in sets.made.samples], made.tolist())
+    of_made = _named("synthetic", {"quality": Score(float(made.mean()))}, len(sets.made), sets.extractor)
+    return of_made | _named("floor", {"quality": Score(real)}, len(sets.training), sets.extractor)
 
 
 @torch.no_grad()
