@@ -174,8 +174,12 @@ def _diversity(job: Job, sets: Sets, notes: list[str]) -> dict[str, Score]:
     """How different two images of one class are, on the average; of the real training images beside it."""
     size = read(sets.made.samples[0].image).shape[0]
     ruler: Any = extractors.load_distance(
-        job.settings.perceptual, size, fold=job.fold, classifier=job.input("classify"),
-        weights=job.settings.weights, unverified=job.settings.unverified,
+        job.settings.perceptual,
+        size,
+        fold=job.fold,
+        classifier=job.input("classify"),
+        weights=job.settings.weights,
+        unverified=job.settings.unverified,
     ).to(job.device)
     if ruler.remark:
         notes.append(f"Diversity is measured as {ruler.name}. {ruler.remark}")
