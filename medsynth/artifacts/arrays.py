@@ -1,5 +1,6 @@
 """Arrays of a run, as .npy: numbers only, never objects, and no larger than the file that holds them."""
 
+import io
 import math
 from pathlib import Path
 from typing import BinaryIO
@@ -7,6 +8,8 @@ from typing import BinaryIO
 import numpy as np
 
 from medsynth.artifacts import files
+
+LONGEST_HEADER = 1 << 16  # bytes
 
 
 class _Plain:
@@ -24,11 +27,12 @@ def save(path: Path, array: np.ndarray) -> None:
 def load(path: Path, *, mapped: bool = False) -> np.ndarray:
     """The array of a file; `mapped`: what is not asked for is not read. Raises BadData for a damaged file."""
     with files.whole(path):
+        # Judged before anything is allocated: a few bytes can ask for all memory, as a header's length or an array's.
         with path.open("rb") as file:
-            version = np.lib.format.read_magic(file)
-            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, _, dtype = read(file)
-            # Judged before anything is allocated: a header of a few bytes can ask for all memory.
-            if dtype.hasobject or file.tell() + math.prod(shape) * dtype.itemsize != path.stat().st_size:
-                raise ValueError(f"{shape} of {dtype} are not what the file holds")
+            begin = io.BytesIO(file.read(LONGEST_HEADER))
+        version = np.lib.format.read_magic(begin)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(begin)
+        if dtype.hasobject or begin.tell() + math.prod(shape) * dtype.itemsize != path.stat().st_size:
+            raise ValueError(f"{shape} of {dtype} are not what the file holds")
         return np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
