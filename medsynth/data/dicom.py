@@ -32,7 +32,7 @@ PREAMBLE = 128  # bytes that belong to nobody; never read, never copied
 # How pixels are packed: the list of what is read, with what has to be installed beside pydicom, numpy and Pillow.
 PACKED = {
     "1.2.840.10008.1.2": "", "1.2.840.10008.1.2.1": "", "1.2.840.10008.1.2.2": "", "1.2.840.10008.1.2.1.99": "",
-    "1.2.840.10008.1.2.4.50": "", "1.2.840.10008.1.2.4.51": "python-gdcm",  # Pillow knows its 8 bits, not its 12
+    "1.2.840.10008.1.2.4.50": "", "1.2.840.10008.1.2.4.51": "",
     "1.2.840.10008.1.2.4.57": "python-gdcm", "1.2.840.10008.1.2.4.70": "python-gdcm",
     "1.2.840.10008.1.2.4.80": "pyjpegls", "1.2.840.10008.1.2.4.81": "pyjpegls",
     "1.2.840.10008.1.2.4.90": "", "1.2.840.10008.1.2.4.91": "", "1.2.840.10008.1.2.5": "",
@@ -241,8 +241,11 @@ def _check_twelve_bits() -> None:
     from pydicom.pixels import get_decoder
     from pydicom.uid import UID
 
-    if set(get_decoder(UID(EXTENDED)).available_plugins) <= {"pillow"}:
-        raise Unreadable(f"it is packed as JPEG with 12 bits a value: pip install {PACKED[EXTENDED]}")
+    if "pylibjpeg" not in get_decoder(UID(EXTENDED)).available_plugins:  # Pillow and GDCM know 8 bits alone
+        raise Unreadable(
+            "it is packed as JPEG with 12 bits a value: unpack it with dcmdjpeg of DCMTK, or, under the GPL, "
+            "pip install pylibjpeg pylibjpeg-libjpeg"
+        )
 
 
 def _number(data: "Dataset", name: str) -> int:
