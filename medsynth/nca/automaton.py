@@ -126,11 +126,14 @@ class Automaton(nn.Module):
         return torch.cat([told, moving], dim=3) if confined else after
 
     def _hidden(self, fires: Tensor, seeds: Sequence[int]) -> Tensor:
-        """What dropout hides of each firing cell's last hidden layer, (firing cell, width), bool."""
-        rate, width = self.update.dropout, self.update.last.in_features
-        rows = zip(fires, seeds, strict=True)
-        hidden = [row_draws([seed]).uniform(int(row.sum()), width)[0] < rate for row, seed in rows]
-        return torch.cat(hidden).to(fires.device)
+        """What dropout hides of each firing cell's last hidden layer, (firing cell, width), bool.
+
+        Drawn where the cells are: there are hundreds of numbers for every cell and step, and bringing them to a GPU
+        takes far longer than all that it does with them.
+        """
+        rate, width, device = self.update.dropout, self.update.last.in_features, fires.device
+        rows = zip(fires.flatten(1).sum(1).tolist(), seeds, strict=True)
+        return torch.cat([row_draws([seed], device).uniform(count, width)[0] < rate for count, seed in rows])
 
 
 def life(state: Tensor, channel: int) -> Tensor:
