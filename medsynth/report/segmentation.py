@@ -15,10 +15,14 @@ NAMES = {
     "basic": "MedSegDiffNCA", "cbam": "CBAM-MedSegDiffNCA", "multi": "Multi-MedSegDiffNCA",
     "multicbam": "MultiCBAM-MedSegDiffNCA", "direct": "automaton without diffusion", "unet": "U-Net",
 }  # fmt: skip
-SCORES = {
-    "dice": "Dice", "dice_median": "median Dice", "iou": "IoU", "hd95": "HD95, pixels", "pooled_dice": "pooled Dice",
+# Of a score: what it is called, and its decimals.
+MAIN = {"dice": ("Dice", 3), "iou": ("IoU", 3), "hd95": ("HD95, pixels", 1), "nqm_auc": ("quality score, AUC", 2)}
+COSTS = ("parameters", "multiply-adds an image", "time an image", "peak memory")
+MORE = {
+    "dice_median": ("median Dice", 3), "iou_median": ("median IoU", 3), "threshold_iou": ("IoU from 0.65 on", 3),
+    "pooled_dice": ("pooled Dice", 3), "failed": ("failed", 2), "dice.mean": ("Dice, mean of runs", 3),
+    "dice.majority": ("Dice, majority", 3), "dice.staple": ("Dice, STAPLE", 3),
 }  # fmt: skip
-WAYS = {"mean": "mean of the runs", "majority": "majority", "staple": "STAPLE"}
 SHOWN = (0.0, 0.02, 0.1, 0.25, 0.5, 1.0)  # places in the order of Dice, from the worst to the best
 
 
@@ -35,9 +39,10 @@ class Row:
     """One segmenter, over its folds."""
 
     name: str
-    fit: list[Cell]  # one each of SCORES, then failed, then the area of the quality score
-    ways: list[str]
-    cost: list[str]  # parameters, multiply-adds and seconds an image, memory, training
+    main: list[Cell]
+    cost: list[str]  # one each of COSTS
+    more: list[Cell]
+    training: str
 
 
 @dataclass(frozen=True)
@@ -68,8 +73,8 @@ def facts(found: Found) -> dict[str, Any] | None:
         return None
     kinds = found.kinds("segment")
     return {
-        "heads": [*SCORES.values(), "failed", "quality score, AUC"],
-        "way_names": [*WAYS.values()],
+        "heads": [*(head for head, _ in MAIN.values()), *COSTS],
+        "more_heads": [head for head, _ in MORE.values()],
         "rows": [row(kind, found.of("segment", kind)) for kind in kinds],
         "galleries": [_gallery(found, found.of("segment", kind)[0]) for kind in kinds],
         "failure": min(m.get("settings").get("failure", 0.8) for m in made),
@@ -90,16 +95,15 @@ def row(kind: str, made: list[Made]) -> Row:
     gpu, process = _mean(made, "peak_gpu_megabytes"), _mean(made, "peak_process_megabytes")
     macs, seconds, steps = (_mean(made, key) for key in ("mega_macs_per_image", "seconds_per_image", "steps"))
     memory = f"{gpu:,.0f} MB, GPU" if gpu else f"{process:,.0f} MB, process" if process else NOTHING
-    fit = [_cell(made, name, 1 if name == "hd95" else 3) for name in SCORES]
     return Row(
         called(kind),
-        [*fit, _cell(made, "failed", 2), _cell(made, "nqm_auc", 2)],
-        [_cell(made, f"dice.{way}", 3).said for way in WAYS],
+        [_cell(made, name, decimals) for name, (_, decimals) in MAIN.items()],
         [
             words.large(_mean(made, "parameters")), words.large(None if macs is None else 1e6 * macs),
             NOTHING if seconds is None else f"{seconds:.2g} s", memory,
-            NOTHING if steps is None else words.count(round(steps), "step"),
         ],
+        [_cell(made, name, decimals) for name, (_, decimals) in MORE.items()],
+        NOTHING if steps is None else words.count(round(steps), "step"),
     )  # fmt: skip
 
 
