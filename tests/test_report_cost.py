@@ -6,7 +6,7 @@ from typing import Any
 
 from drawn_run import DrawnRun
 
-from medsynth.report import page, tables, words
+from medsynth.report import costs, page, tables, words
 from medsynth.report.collect import NOTHING, Found, collect
 from medsynth.rundir import Artifact
 
@@ -39,7 +39,7 @@ def found(drawn: DrawnRun) -> Found:
 def test_a_generator_has_a_row_of_its_means_and_its_arms_scores(tmp_path: Path) -> None:
     drawn = whole(tmp_path / "run", **DREW)
     report(drawn.run.artifact("expand", 0, "geca"), peak_process_megabytes=1500 + 300 * drawn.facts.folds)
-    (row,) = tables.costs(found(drawn))
+    (row,) = costs.costs(found(drawn))
     assert row.name == "GeCA"
     assert row.network == ["32.7 million", "1.25 billion", "37"]
     assert (row.seconds, row.memory) == ("0.5 s (96%)", "1,800 MB, process")
@@ -53,13 +53,13 @@ def test_a_generator_has_a_row_of_its_means_and_its_arms_scores(tmp_path: Path) 
 
 
 def test_memory_of_a_gpu_is_told_as_such(tmp_path: Path) -> None:
-    (row,) = tables.costs(found(whole(tmp_path / "run", peak_gpu_megabytes=2048)))
+    (row,) = costs.costs(found(whole(tmp_path / "run", peak_gpu_megabytes=2048)))
     assert row.memory == "2,048 MB, GPU"
 
 
 def test_what_was_not_reported_is_a_dash(tmp_path: Path) -> None:
     drawn = DrawnRun(tmp_path / "run").ingest().train("codec", "kl", 0).train("generator", "geca", 0).expand(0)
-    (row,) = tables.costs(found(drawn))
+    (row,) = costs.costs(found(drawn))
     assert (row.seconds, row.memory, row.training) == (NOTHING, f"{NOTHING}", NOTHING)
     assert row.network == ["270 thousand", NOTHING, NOTHING]
     assert row.added.mean == row.alone.mean == NOTHING
@@ -67,7 +67,7 @@ def test_what_was_not_reported_is_a_dash(tmp_path: Path) -> None:
 
 def test_a_run_without_synthetic_images_has_no_such_table(tmp_path: Path) -> None:
     drawn = DrawnRun(tmp_path / "run").ingest()
-    assert tables.costs(found(drawn)) == []
+    assert costs.costs(found(drawn)) == []
     assert "What each generator costs" not in page.render(drawn.artifacts()).html
 
 

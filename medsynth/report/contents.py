@@ -8,6 +8,7 @@ from typing import Any
 
 from medsynth.report import (
     codec,
+    costs,
     counts,
     differences,
     embedding,
@@ -110,7 +111,7 @@ def _new(found: Found, progress: Progress) -> Facts:
 
 
 def _cost(found: Found, _: Progress) -> Facts | None:
-    rows = tables.costs(found)
+    rows = costs.costs(found)
     metric = next(iter(found.metrics(found.unit)), "auc")
     return {"costs": rows, "main_score": f"{words.metric(metric)} by {found.unit}"} if rows else None
 

@@ -7,7 +7,7 @@ from statistics import fmean
 from medsynth.artifacts.cohort import NO_FOLD, Cohort, Sample
 from medsynth.artifacts.scores import LOWER_IS_BETTER
 from medsynth.report import words
-from medsynth.report.collect import NOTHING, Found, Made, mean_and_spread
+from medsynth.report.collect import NOTHING, Found, mean_and_spread
 
 SIDE_BY_SIDE = 8
 
@@ -57,19 +57,6 @@ class ArmRow:
     real: str
     synthetic: str
     made: bool  # synthetic images are part of it
-
-
-@dataclass(frozen=True)
-class CostRow:
-    """What a generator costs, means over the folds in words, and what its images give."""
-
-    name: str
-    network: list[str]  # parameters, multiply-accumulates of a pass, passes an image
-    seconds: str  # to draw an image, and the network's share of it
-    memory: str
-    training: str
-    added: Cell  # the main score with its images beside the real ones
-    alone: Cell  # and with its images alone
 
 
 def description(found: Found) -> list[str]:
@@ -140,7 +127,7 @@ def arms(found: Found) -> list[ArmRow]:
 
 def scores(found: Found, unit: str) -> ScoreTable:
     """Every metric over all labels."""
-    rows = [(words.metric(metric), _cells(found, unit, metric)) for metric in found.metrics(unit)]
+    rows = [(words.metric(metric), cells(found, unit, metric)) for metric in found.metrics(unit)]
     return ScoreTable(unit, _tested(found, unit), rows, {})
 
 
@@ -149,7 +136,7 @@ def label_scores(found: Found, unit: str, metric: str = "auc") -> ScoreTable:
     have = {s.label for s in found.arm_scores if (s.unit, s.metric) == (unit, metric) and s.label}
     labels = [name for name in found.cohort.facts.labels if name in have]
     positives = {name: _positives(found, unit, name) for name in labels}
-    return ScoreTable(unit, "", [(name, _cells(found, unit, metric, name)) for name in labels], positives)
+    return ScoreTable(unit, "", [(name, cells(found, unit, metric, name)) for name in labels], positives)
 
 
 def _positives(found: Found, unit: str, label: str) -> str:
@@ -158,23 +145,24 @@ def _positives(found: Found, unit: str, label: str) -> str:
     return words.listed(f"{counts[fold]:.0f}" for fold in sorted(counts)) if counts else ""
 
 
-def _cells(found: Found, unit: str, metric: str, label: str = "") -> list[Cell]:
+def cells(found: Found, unit: str, metric: str, label: str = "") -> list[Cell]:
+    """One score of every arm, in the order of the arms."""
     values = found.values(unit, metric, label)
     means = {arm: f"{fmean(folds.values()):.3f}" for arm, folds in values.items()}
     choose = min if metric in LOWER_IS_BETTER else max
     best = choose(means.values(), key=float) if len(means) > 1 else ""
-    cells = []
+    row = []
     for arm in found.arms:
         folds = values.get(arm, {})
         if not folds:
-            cells.append(Cell(NOTHING, "", []))
+            row.append(Cell(NOTHING, "", []))
             continue
         spread = mean_and_spread(folds.values())[1]
         each = (
             [_short(folds[fold]) if fold in folds else NOTHING for fold in found.folds] if len(found.folds) > 1 else []
         )
         marked = metric in words.METRICS and metric not in words.TRADED
-        cells.append(
+        row.append(
             Cell(
                 means[arm].replace("-", "−"),
                 "" if spread is None else f"± {spread:.3f}",
@@ -182,53 +170,7 @@ def _cells(found: Found, unit: str, metric: str, label: str = "") -> list[Cell]:
                 marked and means[arm] == best,
             )
         )
-    return cells
-
-
-def costs(found: Found) -> list[CostRow]:
-    """A row a generator that has drawn images, with the first score of the weightiest unit."""
-    metric = next(iter(found.metrics(found.unit)), "auc")
-    cells = dict(zip(found.arms, _cells(found, found.unit, metric), strict=True))
-
-    def cell(kind: str, first_word: str) -> Cell:
-        """Of the arm that begins so and learned from this generator's images alone."""
-        for arm in found.arms:
-            used = {made.kind for m in found.of("classify", arm) if (made := found.expansion_of(m))}
-            if arm.startswith(first_word) and used == {kind}:
-                return cells[arm]
-        return Cell(NOTHING, "", [])
-
-    rows = []
-    for kind in found.kinds("expand"):
-        drawn, trained = found.of("expand", kind), found.of("generator", kind)
-        share, steps = _mean(drawn, "network_share"), _mean(trained, "steps")
-        gpu, process = _mean(drawn, "peak_gpu_megabytes"), _mean(drawn, "peak_process_megabytes")
-        each, macs = _mean(trained, "seconds_per_step"), _mean(trained, "mega_macs_per_forward")
-        network = [
-            words.large(_mean(trained, "parameters")),
-            words.large(None if macs is None else macs * 1e6),
-            _said("{:,.4g}", _mean(drawn, "evaluations_per_image")),
-        ]
-        seconds = _said("{:.2g} s", _mean(drawn, "seconds_per_image"))
-        memory = _said("{:,.0f} MB, GPU", gpu) if gpu else _said("{:,.0f} MB, process", process)
-        training = _said("{:,.0f} steps", steps)
-        if share is not None:
-            seconds += f" ({share:.0%})"
-        if steps and each:
-            training += f", {words.duration(steps * each)}"
-        added, alone = cell(kind, "real+"), cell(kind, "synthetic-only")
-        rows.append(CostRow(words.generator(kind), network, seconds, memory, training, added, alone))
-    return rows
-
-
-def _mean(made: list[Made], key: str) -> float | None:
-    """Of a number that stages reported, over the folds that have it."""
-    values = [value for m in made if isinstance(value := m.get("summary").get(key), int | float)]
-    return fmean(values) if values else None
-
-
-def _said(form: str, value: float | None) -> str:
-    return NOTHING if value is None else form.format(value)
+    return row
 
 
 def _short(value: float) -> str:

@@ -43,7 +43,9 @@ def labels(found: Found) -> Answered:
 
 
 def names_removed(found: Found) -> Answered:
-    ids = "Patients' ids are in the manifest alone" if found.cohort.facts.has_patients else "There were no patient ids"
+    ids = (
+        "Patients' ids stay in the run's own tables" if found.cohort.facts.has_patients else "There were no patient ids"
+    )
     return Answered(
         f"Images were written anew from their pixels, without the metadata of their files. {ids}; the report names "
         f"nobody. What was done before the images came here: {BY_YOU}.",
@@ -55,11 +57,9 @@ def missing(found: Found) -> Answered:
     summary = found.of("ingest")[0].get("summary")
     if "unreadable" not in summary:
         return Answered()
-    return Answered(
-        f"{words.count(int(summary['unreadable']), 'image')} could not be read and were left out. "
-        f"What was missing before: {BY_YOU}.",
-        "ingest/stage.json",
-    )
+    lost = int(summary["unreadable"])
+    said = f"{words.count(lost, 'image')} could not be read and were left out" if lost else "Every image could be read"
+    return Answered(f"{said}. What was missing before: {BY_YOU}.", "ingest/stage.json")
 
 
 def size(found: Found) -> Answered:

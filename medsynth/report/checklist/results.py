@@ -14,7 +14,7 @@ def aims(found: Found) -> Answered:
         return Answered()
     declared = sum(c.declared for c in known.comparisons)
     return Answered(
-        f"Whether synthetic images improve a classifier, by the {words.metric(known.primary)} of each {known.unit}, "
+        f"Whether synthetic images improve a classifier, by its {words.metric(known.primary)} by {known.unit}, "
         f"declared before; {words.count(declared, 'comparison')} declared. Medical aim: {BY_YOU}.",
         found.comparisons_file,
     )
