@@ -1,0 +1,171 @@
+"""A cohort comes back from its files as it was written, its parts share no patient, and what would leak is refused."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from medsynth.artifacts import cohort
+from medsynth.artifacts.cohort import NO_FOLD, Cohort, Facts, Sample
+from medsynth.errors import BadData
+
+FACTS = Facts(
+    labels=("a", "b"), one_class=False, image_size=8, folds=2, selection={"0": ("P2",), "1": ("P1",)}, channels=1,
+    mirror=True, has_patients=True, source="labels.csv", crop="centre", notes=("Read this.",),
+)  # fmt: skip
+
+
+def drawn(folder: Path, synthetic: bool = False) -> Cohort:
+    """Patients P0 to P3 with an image of each eye; P0 and P1 are tested in fold 0."""
+    samples = tuple(
+        Sample(
+            sample=f"P{n}-{eye}", patient=f"P{n}", eye=eye, image=folder / "images" / f"P{n}-{eye}.png",
+            labels=(n % 2, int(eye == "L")), fold=n // 2, mask=folder / "masks" / f"P{n}.png" if n == 1 else None,
+        )
+        for n in range(4)
+        for eye in "LR"
+    )  # fmt: skip
+    made = Sample(
+        sample="P3-L-geca-0", patient="", image=folder / "images" / "s.png", labels=(1, 1), origin="synthetic",
+        label_source="P3-L",
+    )  # fmt: skip
+    return Cohort(FACTS, (*samples, made) if synthetic else samples)
+
+
+@pytest.mark.parametrize("synthetic", [False, True])
+def test_a_cohort_comes_back_as_it_was_written(tmp_path: Path, synthetic: bool) -> None:
+    written = drawn(tmp_path, synthetic)
+    cohort.save(tmp_path, written)
+    assert cohort.load(tmp_path) == written
+    header = (tmp_path / "manifest.csv").read_text().splitlines()[0]
+    assert header == "sample,patient,eye,image,mask,origin,fold,a,b" + (",label_source" if synthetic else "")
+
+
+def test_the_three_parts_of_a_fold_are_the_whole_and_share_no_patient(tmp_path: Path) -> None:
+    everyone = drawn(tmp_path)
+    parts = {0: (["P3"], ["P2"], ["P0", "P1"]), 1: (["P0"], ["P1"], ["P2", "P3"])}
+    for fold, (training, selection, testing) in parts.items():
+        assert everyone.training(fold).patients() == training
+        assert everyone.selection(fold).patients() == selection
+        assert everyone.testing(fold).patients() == testing
+        assert everyone.training(fold).facts is everyone.facts
+
+
+def test_what_was_made_up_is_never_tested_and_never_selected_on(tmp_path: Path) -> None:
+    everyone = drawn(tmp_path, synthetic=True)
+    made = everyone.samples[-1]
+    for fold in (0, 1, NO_FOLD):
+        assert made not in everyone.testing(fold).samples
+        assert made not in everyone.selection(fold).samples
+    assert made in everyone.training(0).samples
+
+
+def test_counts_patients_and_units_are_those_of_the_samples(tmp_path: Path) -> None:
+    everyone = drawn(tmp_path)
+    assert everyone.counts() == {"a": 4, "b": 4}
+    assert everyone.training(0).counts() == {"a": 2, "b": 1}
+    assert everyone.units == ("image", "eye")
+    without_eyes = replace(everyone, samples=tuple(replace(s, eye="") for s in everyone.samples))
+    assert without_eyes.units == ("image", "patient")
+    assert replace(without_eyes, facts=replace(FACTS, has_patients=False)).units == ("image",)
+
+
+def test_the_mark_of_patients_knows_neither_order_nor_number_but_every_patient() -> None:
+    mark = cohort.patients_hash(["a", "b"])
+    assert cohort.patients_hash(["b", "a", "a"]) == mark
+    assert len({mark, cohort.patients_hash(["a"]), cohort.patients_hash(["ab"]), cohort.patients_hash([])}) == 4
+
+
+def test_samples_evenly_spaced_begin_with_the_first_and_are_no_more_than_asked_for() -> None:
+    assert cohort.evenly(range(10), 5) == (0, 2, 4, 6, 8)
+    assert cohort.evenly(range(3), 5) == (0, 1, 2)
+    assert cohort.evenly((), 5) == ()
+
+
+LEAKS: dict[str, tuple[Callable[[tuple[Sample, ...]], tuple[Sample, ...]], str]] = {
+    "a patient in two folds": (lambda s: (replace(s[0], fold=1), *s[1:]), "patient P0 is in folds 1 and 0"),
+    "a name twice": (lambda s: (replace(s[1], sample=s[0].sample), *s[:1], *s[2:]), "the sample P0-L is there twice"),
+    "a synthetic sample in a fold": (
+        lambda s: (*s, replace(s[0], sample="x", origin="synthetic")), "synthetic sample x is in fold 0",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("leak", LEAKS)
+def test_what_would_leak_is_neither_written_nor_read(
+    tmp_path: Path, leak: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change, said = LEAKS[leak]
+    whole = drawn(tmp_path)
+    leaking = replace(whole, samples=change(whole.samples))
+    with pytest.raises(BadData, match=said):
+        cohort.save(tmp_path, leaking)
+    assert not (tmp_path / "manifest.csv").exists()
+    with monkeypatch.context() as patched:
+        patched.setattr(cohort, "check", lambda _: None)
+        cohort.save(tmp_path, leaking)
+    with pytest.raises(BadData, match=said):
+        cohort.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("labels", []), ("labels", [1]), ("folds", 0), ("folds", True), ("folds", 1e3), ("folds", 100_001),
+        ("image_size", 0), ("image_size", "8"), ("channels", 2), ("channels", 4), ("one_class", 1), ("mirror", None),
+        ("has_patients", "yes"), ("ordinal", 0), ("notes", [1]), ("notes", None), ("selection", {"0": [1]}), ("selection", []), ("source", None),
+        ("crop", 1), ("cameras", 1),
+    ],
+)  # fmt: skip
+def test_facts_of_another_kind_are_damage(tmp_path: Path, key: str, value: Any) -> None:
+    cohort.save(tmp_path, drawn(tmp_path))
+    facts = json.loads((tmp_path / "cohort.json").read_text())
+    (tmp_path / "cohort.json").write_text(json.dumps(facts | {key: value}))
+    with pytest.raises(BadData, match=r"cohort\.json is damaged"):
+        cohort.load(tmp_path)
+
+
+@pytest.mark.parametrize(("key", "value"), [("folds", 100_000), ("channels", 1), ("channels", 3), ("image_size", 1)])
+def test_facts_at_the_edge_are_none(tmp_path: Path, key: str, value: int) -> None:
+    written = drawn(tmp_path)
+    cohort.save(tmp_path, replace(written, facts=replace(FACTS, **{key: value})))
+    assert getattr(cohort.load(tmp_path).facts, key) == value
+
+
+@pytest.mark.parametrize(
+    ("column", "cell"),
+    [
+        (7, "2"),
+        (7, "-1"),
+        (7, ""),
+        (7, "x"),
+        (6, "-2"),
+        (6, "x"),
+        (5, "drawn"),
+        (5, ""),
+        (0, "a/b"),
+        (3, "../x"),
+        (4, "/x"),
+    ],
+)
+def test_a_row_that_nobody_wrote_is_damage(tmp_path: Path, column: int, cell: str) -> None:
+    cohort.save(tmp_path, drawn(tmp_path))
+    path = tmp_path / "manifest.csv"
+    header, first, *rest = path.read_text().splitlines()
+    cells = first.split(",")
+    cells[column] = cell
+    path.write_text("\n".join([header, ",".join(cells), *rest]))
+    with pytest.raises(BadData, match=r"manifest\.csv is damaged"):
+        cohort.load(tmp_path)
+    for line in (first + ",more", first.rpartition(",")[0]):
+        path.write_text("\n".join([header, line, *rest]))
+        with pytest.raises(BadData, match=r"manifest\.csv is damaged"):
+            cohort.load(tmp_path)
+
+
+def test_a_cohort_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match=r"cohort\.json is not there"):
+        cohort.load(tmp_path)
