@@ -151,7 +151,16 @@ class Chain:
             words if stage in OF_ALL_FOLDS else (*words, "--fold", 0)
         )  # fmt: skip
 
-    def _forked(self, stage: str, report: Path | None = None, at: int | None = None) -> int:
+    def stop(self, stage: str, change: int, sent: int) -> tuple[int, Kill]:
+        """Ask a stage to stop before one of its changes: its exit code, and what its command did then."""
+        self._restore(f"before-{stage}")
+        code = os.waitstatus_to_exitcode(os.waitpid(self._forked(stage, at=change, sent=sent), 0)[1])
+        found = self._found(stage)
+        again = medsynth(*self._words(stage), at=self.run.root)
+        same = self._state() == _read(self.folder / f"after-{stage}.json")
+        return code, Kill(stage, f"change {change}", False, found, again.code, same)
+
+    def _forked(self, stage: str, report: Path | None = None, at: int | None = None, sent: int = signal.SIGKILL) -> int:
         """Type a stage's command in a fork; its process id."""
         pid = os.fork()
         if pid:
@@ -159,7 +168,7 @@ class Chain:
         code = 1
         try:
             began = time.process_time()
-            with counted(at) as count:
+            with counted(at, sent) as count:
                 code = medsynth(*self._words(stage), at=self.run.root).code
             if report:
                 report.write_text(json.dumps({"changes": count(), "seconds": time.process_time() - began}))
@@ -213,8 +222,8 @@ class Moment:
 
 
 @contextmanager
-def counted(at: int | None = None) -> Iterator[Callable[[], int]]:
-    """Count what is done to files; end as by SIGKILL before the change with this number."""
+def counted(at: int | None = None, sent: int = signal.SIGKILL) -> Iterator[Callable[[], int]]:
+    """Count what is done to files; send this process a signal before the change with this number."""
     number, real = 0, {name: getattr(os, name) for name in CHANGES}
 
     def counting(name: str) -> Callable[..., Any]:
@@ -223,7 +232,7 @@ def counted(at: int | None = None) -> Iterator[Callable[[], int]]:
             writes = name != "open" or words[1] & (os.O_WRONLY | os.O_RDWR)
             number += bool(writes)
             if writes and number == at:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), sent)
             return real[name](*words, **more)
 
         return change

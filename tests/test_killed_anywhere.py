@@ -33,6 +33,16 @@ def test_a_stage_that_is_killed_and_repeated_leaves_the_same_bytes(unkilled: kil
     assert (killed.again, killed.same) == (0, True), killed
 
 
+@pytest.mark.parametrize("stage", kills.STAGES)
+def test_a_stage_that_is_asked_to_stop_stops_with_its_code_and_goes_on(unkilled: kills.Chain, stage: str) -> None:
+    sent, code = ((signal.SIGTERM, 143), (signal.SIGINT, 130))[len(stage) % 2]
+    change = min(10, unkilled.changes[stage] // 5)
+    ended, again = unkilled.stop(stage, change, sent)
+    assert ended == code
+    assert again.found != "done"
+    assert (again.again, again.same) == (0, True)
+
+
 @pytest.mark.slow
 def test_a_hundred_kills_change_nothing(unkilled: kills.Chain) -> None:
     found = kills.hundred(unkilled, 100, seed=int(os.environ.get("KILLS_SEED", 0)))
