@@ -116,7 +116,8 @@ def test_what_would_leak_is_neither_written_nor_read(
     [
         ("labels", []), ("labels", [1]), ("folds", 0), ("folds", True), ("folds", 1e3), ("folds", 100_001),
         ("image_size", 0), ("image_size", "8"), ("channels", 2), ("channels", 4), ("one_class", 1), ("mirror", None),
-        ("has_patients", "yes"), ("ordinal", 0), ("notes", [1]), ("notes", None), ("selection", {"0": [1]}), ("selection", []), ("source", None),
+        ("has_patients", "yes"), ("ordinal", 0), ("notes", [1]), ("notes", None),
+        ("selection", {"0": [1]}), ("selection", []), ("source", None),
         ("crop", 1), ("cameras", 1),
     ],
 )  # fmt: skip
