@@ -41,8 +41,8 @@ again. Textbook, medsynth: the share of the time that the products of each would
 multiplies large matrices in that precision (textbook: in float32). Memory: the most that a training step has in use at
 a time, as torch counts it, textbook over medsynth.
 
-The parts, by `--filters` and `--use`, may be measured one at a time; those below were, each by a command of its own. The
-rounds of one part agree better with each other than with those of another hour, for on a machine that others use,
+The parts, by `--filters` and `--use`, may be measured one at a time; those below were, each by a command of its own.
+The rounds of one part agree better with each other than with those of another hour, for on a machine that others use,
 caches and memory are shared.
 """
 
@@ -124,7 +124,7 @@ def aims(facts: dict[str, Any]) -> str:
                     f"{found['fewer']:.2f} times fewer, {aim} takes {needed:.0%} of the rate of large matrices; it is "
                     f"at {found['medsynth']:.0%}."
                 )
-    said = "Aimed at: training 3 and inference 5 times faster in float32, 5 and 8 times in bfloat16, a fifth of the memory"
+    said = "Aimed at: training 3 and inference 5 times faster in float32, 5 and 8 in bfloat16, a fifth of the memory"
     return "\n".join([f"{said}. Not reached:" if lines else f"{said}. All of it was reached.", "", *lines])
 
 
