@@ -40,8 +40,8 @@ PARTS = {"train": 40, "test": 30, "valid": 30, "reserve": 12}  # patients
 REASON = "a demonstration of what the audit finds"
 SETTINGS = (
     "ingest.image_size=64", "ingest.official_split=part", "ingest.classes=['none = 0', 'some = 1 + 2 + 3 + 4']",
-    "ingest.mirror=false", "codec.factor=16", "codec.steps=300", "generator.kind=dit", "generator.steps=4000",
-    "generator.watch_every=0", "generator.preview_every=0", "classify.steps=60", "classify.evaluate_every=20",
+    "ingest.mirror=false", "codec.factor=16", "codec.steps=120", "generator.kind=dit", "generator.steps=1800",
+    "generator.watch_every=0", "generator.preview_every=0", "classify.steps=30", "classify.evaluate_every=10",
     "expand.factor=5", "evaluate.bootstrap=200", "evaluate.pairs=40", "evaluate.reference_draws=5",
     "audit.membership_images=40",
 )  # fmt: skip
