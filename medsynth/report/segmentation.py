@@ -78,9 +78,7 @@ def facts(found: Found) -> dict[str, Any] | None:
         "rows": [row(kind, found.of("segment", kind)) for kind in kinds],
         "galleries": [_gallery(found, found.of("segment", kind)[0]) for kind in kinds],
         "failure": min(m.get("settings").get("failure", 0.8) for m in made),
-        "tested": sum(m.get("summary").get("tested", 0) for m in found.of("segment", kinds[0])),
         "several_folds": any(len(found.of("segment", kind)) > 1 for kind in kinds),
-        "unit": found.unit,
     }
 
 
