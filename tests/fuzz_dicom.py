@@ -12,7 +12,7 @@ from dicom_files import BUNDLED, TESTS, draw
 from fuzzing import Reader
 from pictures import noise
 
-from medsynth.data import dicom
+from medsynth.data import dicom, dicom_file
 from medsynth.data.decoding import Unreadable
 
 WHOLE = (
@@ -41,7 +41,7 @@ def whole(folder: Path) -> list[bytes]:
         palette[f"{name}PaletteColorLookupTableData"] = bytes(range(256))
     found.append(draw(folder / "x.dcm", grey, **palette).read_bytes())
     data = pydicom.dcmread(draw(folder / "x.dcm", grey))
-    data.file_meta.TransferSyntaxUID = dicom.DEFLATED
+    data.file_meta.TransferSyntaxUID = dicom_file.DEFLATED
     pydicom.dcmwrite(folder / "x.dcm", data)
     return [*found, (folder / "x.dcm").read_bytes()]
 

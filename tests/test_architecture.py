@@ -70,10 +70,13 @@ ALLOWED = {
     "rich": ("console.py",),
     "typer": ("cli/*", "options.py"),
     "filelock": ("*locks.py",),
-    "pydicom": ("*data/dicom.py", "*data/grey_values.py", "*data/secondary_capture.py"),
+    "pydicom": ("*data/dicom.py", "*data/dicom_file.py", "*data/grey_values.py", "*data/secondary_capture.py"),
     "jinja2": ("report/page.py",),
 }  # fmt: skip
-HEAVY = ("torch", "pandas", "sklearn", "scipy", "diffusers", "timm", "matplotlib", "PIL", "lpips", "cleanfid", "pydicom")
+HEAVY = (
+    *("torch", "pandas", "sklearn", "scipy", "diffusers", "timm", "matplotlib", "PIL", "lpips", "cleanfid"),
+    "pydicom",
+)
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_color_lut, apply_windowing, pixel_array
 
-from medsynth.data import dicom
+from medsynth.data import dicom, dicom_file
 from medsynth.data.decoding import Unreadable
 from medsynth.data.grey_values import Grey
 
@@ -240,13 +240,13 @@ def test_a_transfer_syntax_that_is_not_on_the_list_is_refused_without_its_name(t
 def test_a_small_file_that_inflates_without_end_is_refused_before_it_is_inflated(tmp_path, monkeypatch):
     path = draw(tmp_path / "a.dcm", np.zeros((3000, 3000), np.uint8))
     data = pydicom.dcmread(path)
-    data.file_meta.TransferSyntaxUID = dicom.DEFLATED
+    data.file_meta.TransferSyntaxUID = dicom_file.DEFLATED
     pydicom.dcmwrite(path, data)
     assert path.stat().st_size < 20_000
     content = path.read_bytes()
     for padding in range(3):
         path.write_bytes(content + b"\0" * padding)
         assert looked_at(path).shape == (3000, 3000)
-    monkeypatch.setattr(dicom, "MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(dicom_file, "MAX_BYTES", 1 << 20)
     with pytest.raises(Unreadable, match="more than 1 MiB once it is unpacked"):
         looked_at(path)

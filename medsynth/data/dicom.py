@@ -5,40 +5,26 @@ of single files is used, never that of a DICOMDIR, whose paths lead anywhere (CV
 here has a value of a tag in it, but for numbers that say how large a picture is.
 """
 
-import io
 import math
-import os
 import re
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medsynth.data.decoding import MAX_PIXELS, Unreadable, regular
+from medsynth.data.decoding import MAX_PIXELS, Unreadable
+from medsynth.data.dicom_file import read_tags
 from medsynth.data.grey_values import Grey
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-MAX_BYTES = 1 << 30  # of one file, packed or not
 MAX_VALUES = 1 << 31  # rows x columns x frames x channels: what a header may claim
-FILE_META = 2  # the group of elements about the file itself
-PREAMBLE = 128  # bytes that belong to nobody; never read, never copied
 
-# How pixels are packed: the list of what is read, with what has to be installed beside pydicom, numpy and Pillow.
-PACKED = {
-    "1.2.840.10008.1.2": "", "1.2.840.10008.1.2.1": "", "1.2.840.10008.1.2.2": "", "1.2.840.10008.1.2.1.99": "",
-    "1.2.840.10008.1.2.4.50": "", "1.2.840.10008.1.2.4.51": "",
-    "1.2.840.10008.1.2.4.57": "python-gdcm", "1.2.840.10008.1.2.4.70": "python-gdcm",
-    "1.2.840.10008.1.2.4.80": "pyjpegls", "1.2.840.10008.1.2.4.81": "pyjpegls",
-    "1.2.840.10008.1.2.4.90": "", "1.2.840.10008.1.2.4.91": "", "1.2.840.10008.1.2.5": "",
-    **dict.fromkeys([f"1.2.840.10008.1.2.4.{n}" for n in (201, 202, 203)], "pylibjpeg pylibjpeg-openjpeg"),
-}  # fmt: skip
-DEFLATED, EXTENDED = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.51"
+EXTENDED = "1.2.840.10008.1.2.4.51"  # JPEG of 8 bits or 12
 DIRECTORY, SEGMENTATION = "1.2.840.10008.1.3.10", "1.2.840.10008.5.1.4.1.1.66.4"
 IS_DIRECTORY = "it is a DICOMDIR, which is never followed"
 GREY, PALETTE = ("MONOCHROME1", "MONOCHROME2"), "PALETTE COLOR"
@@ -80,7 +66,7 @@ class Header:
 def header(path: Path) -> Header:
     """The header of a file that can be used. Raises Unreadable, without any value of a tag in it."""
     with _reasons():
-        data = _read(path, HEADER)
+        data = read_tags(path, HEADER)
         _check_kind(data)
         patient = str(data.get("PatientID", "") or "").strip(" \0")
         if not patient:
@@ -97,7 +83,7 @@ def instance(path: Path) -> str:
     """The SOPInstanceUID of a file; "" for what is no DICOM file or has none. Raises nothing."""
     try:
         with _reasons():
-            return str(_read(path, ("SOPInstanceUID",)).get("SOPInstanceUID", ""))
+            return str(read_tags(path, ("SOPInstanceUID",)).get("SOPInstanceUID", ""))
     except Unreadable:
         return ""
 
@@ -109,25 +95,12 @@ def pixels(path: Path, frame: int = 0) -> np.ndarray:
     palettes and YBR become RGB. Raises Unreadable.
     """
     with _reasons():
-        data = _read(path, PIXELS)
+        data = read_tags(path, PIXELS)
         frames = _check_layout(data)
         if frame >= frames:
             raise Unreadable(f"it has {_frames(frames)}, and frame {frame + 1} was asked for")
         _check_data(data, frames)
         return _shown(data, _decoded(data, frame))
-
-
-def is_dicom(path: Path) -> bool:
-    """Whether a file begins as DICOM files do."""
-    try:
-        with regular(path).open("rb") as file:
-            return _begins(file)
-    except (OSError, Unreadable):
-        return False
-
-
-def _begins(file: BinaryIO) -> bool:
-    return file.read(PREAMBLE + 4)[PREAMBLE:] == b"DICM"
 
 
 @contextmanager
@@ -139,61 +112,6 @@ def _reasons() -> Iterator[None]:
         raise
     except Exception as error:  # a decoder meets a damaged file in ways that nobody has listed
         raise Unreadable(f"it is damaged: {type(error).__name__} while it was read") from None
-
-
-class _Clipped(io.BufferedReader):
-    """A file that is never asked for more bytes than are left: room for what a length claims would be made first."""
-
-    def __init__(self, raw: io.FileIO) -> None:
-        super().__init__(raw)
-        self.size = os.fstat(raw.fileno()).st_size
-
-    def read(self, size: int | None = -1) -> bytes:
-        left = max(0, self.size - self.tell())
-        return super().read(left if size is None or size < 0 else min(size, left))
-
-
-def _read(path: Path, tags: tuple[str, ...]) -> "Dataset":
-    """These tags and no other. How the pixels are packed is judged before anything is unpacked."""
-    from pydicom import dcmread
-    from pydicom.filereader import read_dataset
-
-    with _Clipped(io.FileIO(regular(path))) as file:
-        if file.size > MAX_BYTES:
-            raise Unreadable(f"it has more than {MAX_BYTES >> 20:,} MiB")
-        if not _begins(file):
-            raise Unreadable("it is no DICOM file: the letters DICM after the first 128 bytes are missing")
-        about = read_dataset(file, False, True, stop_when=lambda tag, _vr, _length: tag >> 16 != FILE_META)
-        _check_packing(str(about.get("TransferSyntaxUID", "")))
-        if about["TransferSyntaxUID"].value == DEFLATED:
-            _check_inflated(file, int(about.get("FileMetaInformationGroupLength", 0)))
-        file.seek(0)
-        return dcmread(file, specific_tags=list(tags), stop_before_pixels="PixelData" not in tags)
-
-
-def _check_packing(syntax: str) -> None:
-    """Raise Unreadable unless the transfer syntax is on the list, and something is installed that unpacks it."""
-    from pydicom.pixels import get_decoder
-    from pydicom.uid import UID
-
-    if not syntax:
-        raise Unreadable("it does not say how it is packed: its TransferSyntaxUID is missing")
-    if syntax not in PACKED:
-        raise Unreadable("its transfer syntax is not on the list of those that are read")
-    if not get_decoder(UID(syntax)).is_available:
-        raise Unreadable(f"it is packed as {UID(syntax).name}: pip install {PACKED[syntax]}")
-
-
-def _check_inflated(file: BinaryIO, group: int) -> None:
-    """A small deflated file can ask for all memory: count what comes out of it, and keep nothing."""
-    if not group:
-        raise Unreadable("it is deflated, and does not say where that begins")
-    file.seek(PREAMBLE + 4 + 12 + group)  # the length of the group is an element of 12 bytes itself
-    unpacker, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
-    while not unpacker.eof and (packed := unpacker.unconsumed_tail or file.read(1 << 16)):  # padding may come after it
-        total += len(unpacker.decompress(packed, 1 << 20))
-        if total > MAX_BYTES:
-            raise Unreadable(f"it has more than {MAX_BYTES >> 20:,} MiB once it is unpacked")
 
 
 def _check_kind(data: "Dataset") -> None:

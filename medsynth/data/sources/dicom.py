@@ -16,6 +16,7 @@ from pathlib import Path
 
 from medsynth.artifacts.findings import Unreadable
 from medsynth.data import decoding, dicom
+from medsynth.data.dicom_file import is_dicom
 from medsynth.data.site_secret import SiteSecret
 from medsynth.data.sources import columns, paths
 from medsynth.data.sources.cells import Table, parse
@@ -42,7 +43,7 @@ def holds(folder: Path) -> bool:
             return True
         if (not path.suffix or UID.fullmatch(path.name)) and opened < LOOKED_AT:
             opened += 1
-            if dicom.is_dicom(path):
+            if is_dicom(path):
                 return True
     return False
 
