@@ -170,3 +170,12 @@ def test_a_row_that_nobody_wrote_is_damage(tmp_path: Path, column: int, cell: st
 def test_a_cohort_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadData, match=r"cohort\.json is not there"):
         cohort.load(tmp_path)
+
+
+def test_what_a_cohort_does_not_say_of_itself_is_the_usual() -> None:
+    """As cohort.json means it where a key is left out; a change of these would change what old runs mean."""
+    usual = Facts(labels=("a",), one_class=True, image_size=8)
+    assert (usual.ordinal, usual.mirror, usual.has_patients) == (False, False, True)
+    assert (usual.channels, usual.folds, usual.selection, usual.notes) == (3, 1, {}, ())
+    sample = Sample(sample="x", patient="p", image=Path("x.png"), labels=(1,))
+    assert (sample.eye, sample.mask, sample.origin, sample.fold, sample.label_source) == ("", None, "real", -1, "")
