@@ -67,7 +67,8 @@ def test_a_chain_by_two_processes_draws_byte_for_byte_the_images_of_one_and_says
     done("expand", *settings, "--run", alone.root)
     assert {(result["stage"], result["state"]) for result in json.loads(found.out)["results"]} == {
         ("ingest", "up to date"), ("codec", "up to date"), ("encode", "up to date"), ("generator", "up to date"),
-        ("expand", "done"), ("classify", "done"),  # the latter by the first process, while the other waits
+        ("expand", "done"),
+        ("classify", "done"), ("features", "done"), ("evaluate", "done"),  # by the first process, while the other waits
     }  # fmt: skip
     assert found.err.count("expand geca, fold 0 is made again") == 1
     ours, theirs = (contents(run.artifact("expand", 0, "geca").folder) for run in (expanded, alone))
