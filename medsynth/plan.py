@@ -215,7 +215,8 @@ def from_outside(recipe: Recipe, artifact: Artifact) -> dict[str, str]:
         found["weights"] = files.fingerprint(Path(asked["weights"]))  # other bytes at the same place are other weights
     if artifact.stage == "ingest":
         found["source"] = sources.fingerprint(Path(asked["source"])) if asked["source"] else ""
-        found["table"] = files.fingerprint(Path(asked["table"])) if asked["table"] else ""
+        if asked.get("table"):
+            found["table"] = files.fingerprint(Path(asked["table"]))
     return found
 
 

@@ -16,6 +16,9 @@ COSMETIC = frozenset({"log_every", "preview_every", "checkpoint_seconds", "shard
 # Settings that say nothing where no masks are learnt; left out there, so that runs without masks stay as they are.
 OF_MASKS = frozenset({"with_masks", "mask_weight"})
 
+# Settings that recipes of before did not have; left out where nothing was chosen, so that runs of then are up to date.
+LATER = frozenset({"table", "frame", "checked_for_burned_in_text"})
+
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Below1 = Annotated[float, Field(ge=0, lt=1)]
@@ -163,5 +166,7 @@ class Denoising(Watched):
 
 def said(settings: BaseModel) -> dict[str, Any]:
     """The settings that say something, as JSON values."""
-    dumped = settings.model_dump(mode="json")
-    return dumped if dumped.get("with_masks") else {key: dumped[key] for key in dumped if key not in OF_MASKS}
+    dumped, plain = settings.model_dump(mode="json"), type(settings).model_fields
+    silent = {key for key in LATER & dumped.keys() if dumped[key] == plain[key].default}
+    silent |= set() if dumped.get("with_masks") else OF_MASKS
+    return {key: value for key, value in dumped.items() if key not in silent}

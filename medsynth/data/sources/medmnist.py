@@ -75,6 +75,7 @@ class _Header:
 
     shape: tuple[int, ...]
     dtype: np.dtype
+    is_whole: bool  # the file has room for as much
 
     @property
     def bytes(self) -> int:
@@ -90,11 +91,10 @@ def _header(archive: zipfile.ZipFile, file: str, key: str) -> _Header:
         version = np.lib.format.read_magic(content)
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = read_header(content)
-        header, begins, packed = _Header(shape, dtype), content.tell(), archive.getinfo(f"{key}.npy")
+        claimed, packed = content.tell() + math.prod(shape) * dtype.itemsize, archive.getinfo(f"{key}.npy")
     # Judged before anything is allocated: a header of a few bytes can ask for all memory.
-    if begins + header.bytes != packed.file_size or packed.file_size > MOST_PACKED * (packed.compress_size + 1000):
-        raise BadData(f"{file}: {key} is not as large as it says", hint="is it whole? Download or copy it again")
-    return header
+    possible = packed.file_size <= MOST_PACKED * (packed.compress_size + 1000)
+    return _Header(shape, dtype, possible and claimed == packed.file_size)
 
 
 def _check(part: str, images: _Header, labels: _Header) -> None:
@@ -110,6 +110,8 @@ def _check(part: str, images: _Header, labels: _Header) -> None:
         raise BadData(described, hint=hint)
     if max(images.bytes, labels.bytes) > MAX_BYTES:
         raise BadData(f"{described}: more than {MAX_BYTES >> 30} GiB", hint="take the file with smaller images")
+    if not (images.is_whole and labels.is_whole):
+        raise BadData(f"{described}: not as large as it says", hint="is it whole? Download or copy it again")
 
 
 def _labels(path: Path, values: np.ndarray, names: Sequence[tuple[str, int]]) -> Labels:
