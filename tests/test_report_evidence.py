@@ -13,8 +13,9 @@ from drawn_run import DrawnRun
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medsynth.artifacts import audit, cohort
+from medsynth.artifacts import audit, cohort, scores
 from medsynth.artifacts.comparisons import ArmFound, Calibration
+from medsynth.artifacts.scores import Score
 from medsynth.report import codec, differences, embedding, forest, gallery, novelty, pictures, reliability
 from medsynth.report.checklist import points
 from medsynth.report.collect import Found, collect
@@ -172,6 +173,20 @@ def test_what_a_codec_takes_from_test_images_is_shown_for_each_fold(found: Found
     assert [toll.fold for toll in facts["tolls"]] == [0, 1, 2]
     assert facts["tolls"][0].cells == ("30.9", "0.942", "0.968", "0.951")
     assert facts["tolls"][1].source == "fold-1/features/through-kl/scores.json"
+
+
+def test_a_codec_of_masks_has_their_dice_beside_psnr_and_another_has_no_such_column(
+    whole: DrawnRun, html: str, tmp_path: Path
+) -> None:
+    assert "Dice of the masks" not in html
+    run = extract(DrawnRun(tmp_path / "run").ingest().train("codec", "kl", 0).expand(0), 0)
+    folder = run.run.artifact("features", 0, "through-kl").folder
+    scores.save(folder, scores.load(folder) | {"test.mask_dice": Score(0.8764, 5, "image with a lesion")})
+    (facts,) = codec.facts(collect(run.artifacts()))
+    assert dict(zip(facts["toll_heads"], facts["tolls"][0].cells, strict=True))["Dice of the masks"] == "0.876"
+    told = render(run.artifacts()).html
+    assert '<th class="num">Dice of the masks</th>' in told
+    assert '<td class="num">0.876</td><td><code class="file">fold-0/features/through-kl/scores.json</code>' in told
 
 
 def test_the_checklist_numbers_every_point_once_and_guesses_nothing(found: Found, tmp_path: Path) -> None:

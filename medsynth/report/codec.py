@@ -1,5 +1,6 @@
 """What a codec keeps of images: errors, examples, and what a classifier still makes of its reconstructions."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ THROUGH_CODEC = {  # score of `features` of the test images through a codec -> h
     "auc": ("AUC of the images", 3),
     "auc_reconstructed": ("AUC of the reconstructions", 3),
 }
+OF_MASKS = {"mask_dice": ("Dice of the masks", 3)}  # the same, of codecs that learned masks
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Toll:
     """What the test images of a fold lost on their way through the codec."""
 
     fold: int
-    cells: tuple[str, ...]  # as THROUGH_CODEC has them
+    cells: tuple[str, ...]  # one a head
     source: str
 
 
@@ -40,19 +42,22 @@ def _facts(found: Found, kind: str) -> dict[str, Any]:
             numbers[name] = f"{mean:.3g}" + ("" if spread is None else f" ± {spread:.2g}")
     sheets = pictures.previews(made[0].folder)
     sheets = [path for path in sheets if not path.stem.startswith("step")] or sheets  # the finished codec's own, if any
+    through = [m for m in found.of("features", f"{THROUGH}{kind}") if m.scores]
+    masks = {name: how for name, how in OF_MASKS.items() if any(f"test.{name}" in m.scores for m in through)}
+    shown = THROUGH_CODEC | masks
     return {
         "kind": kind,
         "numbers": numbers,
         "fold": made[0].fold,
         "sheet": pictures.sheet(sheets[-1]) if sheets else None,
-        "toll_heads": [head for head, _ in THROUGH_CODEC.values()],
-        "tolls": [_toll(m) for m in found.of("features", f"{THROUGH}{kind}") if m.scores],
+        "toll_heads": [head for head, _ in shown.values()],
+        "tolls": [_toll(m, shown) for m in through],
+        "masks": bool(masks),
     }
 
 
-def _toll(made: Made) -> Toll:
-    scores = {name: made.scores.get(f"test.{name}") for name in THROUGH_CODEC}
-    cells = tuple(_cell(scores[name], decimals) for name, (_, decimals) in THROUGH_CODEC.items())
+def _toll(made: Made, shown: Mapping[str, tuple[str, int]]) -> Toll:
+    cells = tuple(_cell(made.scores.get(f"test.{name}"), decimals) for name, (_, decimals) in shown.items())
     return Toll(made.fold or 0, cells, f"{made.path}/scores.json")
 
 
