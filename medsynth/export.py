@@ -69,7 +69,7 @@ def run(run: RunDirectory, asked: Asked) -> dict[str, Any]:
         origins = [Origin(expansion.made, number, asked.model) for number in range(len(made.samples))]
         _folder(scratch, made.facts.labels, made.samples, origins if asked.form == "dicom" else None)
     facts = {
-        "images": len(made.samples), "labels": list(made.facts.labels), "synthetic": True, "generator": asked.model,
+        "images": len(made.samples), "masks": sum(1 for s in made.samples if s.mask), "labels": list(made.facts.labels), "synthetic": True, "generator": asked.model,
         "medsynth": __version__, "made": expansion.made, "audit_passed": passed, "audit": why,
         **({} if passed else {"risk_acknowledged": asked.risk.strip()}),
         **({LEAK: leak} if (leak := expansion.record().get(LEAK)) else {}),
@@ -112,12 +112,16 @@ def _audited(run: RunDirectory, asked: Asked) -> tuple[bool, str]:
 def _folder(out: Path, labels: tuple[str, ...], samples: tuple[Sample, ...], origins: Sequence[Origin] | None) -> None:
     """images/, PNG or with `origins` DICOM, and metadata.csv with file_name and a column a label.
 
+    Samples that have masks: masks/, PNG, 0 or 255, and the column mask_file_name, empty for a sample without one.
     Nothing names a real sample or patient.
     """
-    (out / "images").mkdir()
+    with_masks = any(s.mask for s in samples)
+    folders = ("images", "masks") if with_masks else ("images",)
+    for folder in folders:
+        (out / folder).mkdir()
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["file_name", *map(cell, labels)])
+    writer.writerow(["file_name", *(["mask_file_name"] if with_masks else []), *map(cell, labels)])
     for number, sample in enumerate(samples):
         name = f"images/synthetic-{number:06d}.{'dcm' if origins else 'png'}"
         if origins:
@@ -125,18 +129,29 @@ def _folder(out: Path, labels: tuple[str, ...], samples: tuple[Sample, ...], ori
         else:
             content = sample.image.read_bytes()
         files.write(out / name, partial(_fill, content), synced=False)
-        writer.writerow([name, *sample.labels])
-    for path in (out / "images").iterdir():
-        files.sync(path)
-    files.sync_folder(out / "images")
+        mask = f"masks/synthetic-{number:06d}.png" if sample.mask else ""
+        if sample.mask:
+            files.write(out / mask, partial(_fill, sample.mask.read_bytes()), synced=False)
+        writer.writerow([name, *([mask] if with_masks else []), *sample.labels])
+    for folder in folders:
+        for path in (out / folder).iterdir():
+            files.sync(path)
+        files.sync_folder(out / folder)
     files.write_text(out / METADATA, text.getvalue())
 
 
 def _npz(out: Path, samples: tuple[Sample, ...]) -> None:
-    """synthetic.npz as MedMNIST has it: train_images, uint8, and train_labels; there is nothing to test on in it."""
+    """synthetic.npz as MedMNIST has it: train_images, uint8, and train_labels; there is nothing to test on in it.
+
+    Where every sample has a mask: train_masks, uint8, 0 or 255, (image, row, column).
+    """
     pixels, truth = np.stack([read(s.image) for s in samples]), np.array([s.labels for s in samples], np.uint8)
     grey = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
-    files.write(out / "synthetic.npz", lambda file: np.savez_compressed(file, train_images=grey, train_labels=truth))
+    masks = [read(s.mask)[..., 0] for s in samples if s.mask]
+    held = {"train_images": grey, "train_labels": truth}
+    if len(masks) == len(samples):
+        held["train_masks"] = np.stack(masks)
+    files.write(out / "synthetic.npz", lambda file: np.savez_compressed(file, **held))
 
 
 def _fill(content: bytes, file: BinaryIO) -> None:

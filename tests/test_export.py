@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 from shell import contents, done, medsynth
 
 from medsynth.artifacts import cohort, files
-from medsynth.data.png import read
+from medsynth.artifacts.cohort import MASKS
+from medsynth.data.png import encode, read
 from medsynth.rundir import RunDirectory
 
 
@@ -72,6 +74,44 @@ def test_an_npz_holds_the_same_images(run: RunDirectory, tmp_path: Path) -> None
         made = cohort.load(run.artifact("expand", 0, "geca").folder).samples
         assert (held["train_images"][3] == read(made[3].image)).all()
         assert held["train_labels"].tolist() == [list(s.labels) for s in made]
+
+
+def masked(run: RunDirectory) -> dict[str, np.ndarray]:
+    """Give the images of fold 0 masks, as a generator that learned masks leaves them; sample -> mask, 0 or 255."""
+    expansion = run.artifact("expand", 0, "geca")
+    (expansion.folder / MASKS).mkdir()
+    made, drawn = cohort.load(expansion.folder), {}
+    for number, sample in enumerate(made.samples):
+        drawn[sample.sample] = np.zeros((32, 32, 1), np.uint8)
+        drawn[sample.sample][: 1 + number] = 255
+        (expansion.folder / MASKS / f"{sample.sample}.png").write_bytes(encode(drawn[sample.sample]))
+    paths = {s.sample: expansion.folder / MASKS / f"{s.sample}.png" for s in made.samples}
+    cohort.save(expansion.folder, replace(made, samples=tuple(replace(s, mask=paths[s.sample]) for s in made.samples)))
+    record = expansion.record()
+    outputs = record["outputs"] | {"manifest.csv": files.sha256(expansion.folder / "manifest.csv")}
+    files.write_json(expansion.folder / "stage.json", record | {"outputs": outputs})
+    return drawn
+
+
+def test_masks_leave_with_their_images_as_files_of_the_table_and_as_an_array(run: RunDirectory, tmp_path: Path) -> None:
+    drawn = list(masked(run).values())  # as the manifest orders them
+    audited(run, passed=True)
+    done("export", tmp_path / "out", "--run", run.root)
+    with (tmp_path / "out" / "metadata.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for number, (row, mask) in enumerate(zip(rows, drawn, strict=True)):
+        assert row["mask_file_name"] == f"masks/synthetic-{number:06d}.png"
+        assert (read(tmp_path / "out" / row["mask_file_name"]) == mask).all()
+    done("export", tmp_path / "npz", "--format", "npz", "--run", run.root)
+    with np.load(tmp_path / "npz" / "synthetic.npz", allow_pickle=False) as held:
+        assert (held["train_masks"] == np.stack(drawn)[..., 0]).all()
+
+
+def test_what_has_no_masks_leaves_without_a_word_of_them(run: RunDirectory, tmp_path: Path) -> None:
+    audited(run, passed=True)
+    done("export", tmp_path / "out", "--run", run.root)
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"images", "metadata.csv", "about.json"}
+    assert "mask" not in (tmp_path / "out" / "metadata.csv").read_text()
 
 
 def test_an_audit_of_other_images_does_not_count(run: RunDirectory, tmp_path: Path) -> None:
