@@ -69,7 +69,8 @@ def run(run: RunDirectory, asked: Asked) -> dict[str, Any]:
         origins = [Origin(expansion.made, number, asked.model) for number in range(len(made.samples))]
         _folder(scratch, made.facts.labels, made.samples, origins if asked.form == "dicom" else None)
     facts = {
-        "images": len(made.samples), "masks": sum(1 for s in made.samples if s.mask), "labels": list(made.facts.labels), "synthetic": True, "generator": asked.model,
+        "images": len(made.samples), "masks": sum(1 for s in made.samples if s.mask),
+        "labels": list(made.facts.labels), "synthetic": True, "generator": asked.model,
         "medsynth": __version__, "made": expansion.made, "audit_passed": passed, "audit": why,
         **({} if passed else {"risk_acknowledged": asked.risk.strip()}),
         **({LEAK: leak} if (leak := expansion.record().get(LEAK)) else {}),
