@@ -17,7 +17,7 @@ from shell import ROOT
 from torch import Tensor, nn
 
 from medsynth.artifacts import log
-from medsynth.distributed import joined
+from medsynth.distributed import joined, leave
 from medsynth.draws import Draws
 from medsynth.player import Player
 from medsynth.shapes import Loss
@@ -298,3 +298,4 @@ def _together(folder: Path) -> None:
 
 if __name__ == "__main__":
     _together(Path(sys.argv[1]))
+    leave(0)
