@@ -95,16 +95,24 @@ def test_nothing_runs_twice_not_even_in_another_place(complete: RunDirectory) ->
     ("change", "expected", "said"),
     [
         (
-            "expand.factor=3", {"expand/geca", "classify/synthetic-only"},
+            "expand.factor=3", {"expand/geca", "features/geca", "evaluate/geca", "classify/synthetic-only"},
             "expand geca, fold 0 is made again: factor 2 -> 3.",
         ),
-        ("classify.steps=3", {"classify/real", "classify/synthetic-only"}, "steps 2 -> 3"),
+        (  # images are seen through the fold's own classifier of real images
+            "classify.steps=3",
+            {"classify/real", "classify/synthetic-only", "evaluate/geca"}
+            | {f"features/{of}" for of in ("real", "geca", "through-kl")},
+            "steps 2 -> 3",
+        ),
         (
-            "generator.steps=3", {"generator/geca", "expand/geca", "classify/synthetic-only"},
+            "generator.steps=3",
+            {"generator/geca", "expand/geca", "features/geca", "evaluate/geca", "classify/synthetic-only"},
             "classify synthetic-only, fold 0 is made again: expand geca, fold 0 changed.",
         ),
         (
-            "codec.steps=4", {"codec/kl", "encode/kl", "generator/geca", "expand/geca", "classify/synthetic-only"},
+            "codec.steps=4",
+            {"codec/kl", "encode/kl", "generator/geca", "expand/geca", "features/geca", "features/through-kl"}
+            | {"evaluate/geca", "classify/synthetic-only"},
             "encode kl, fold 0 is made again: codec kl, fold 0 changed.",
         ),
         ("generator.preview_every=1", set(), ""),
