@@ -66,6 +66,8 @@ def _help(found: Found, _: Progress) -> Facts:
     return {
         "known": known,
         "differences": differences.table(found, known) if known else None,
+        "pooled": differences.pooled(found, known) if known else None,
+        "decisions": differences.decisions(found, known) if known else None,
         "of_labels": differences.of_labels(known, tested) if known and tested else [],
         "tested": tested,
         "reliability": reliability.panels(known.arms) if known else [],
@@ -88,6 +90,7 @@ def _like(found: Found, _: Progress) -> Facts:
         "left_out": len(found.cohort.facts.labels) > pictures.MOST_ROWS,
         "most_rows": pictures.MOST_ROWS,
         "maps": embedding.maps(found),
+        "unlikely": gallery.unlikely(found),
         "tables": first,
         "other_tables": others,
     }

@@ -14,6 +14,7 @@ from medsynth.report.proof import Row, Table
 
 OF_LABEL = {"ap": "average precision", "auc": "AUC"}  # scores that single labels have
 TOTAL = {"ap": "map", "auc": "auc"}  # and their mean over all labels
+DECIDED = ("sensitivity", "specificity")
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,7 @@ def _called(gain: Gain, several: bool) -> str:
 def table(found: Found, known: Comparisons) -> Table:
     """Every arm against what it is set against, by the score that was declared to decide."""
     rows = [
-        Row(f"{words.arm(c.arm)} against {words.arm(c.baseline)}", _cells(c, c.changes[known.primary]))
-        for c in sorted(known.comparisons, key=lambda c: (words.arm_order(c.arm), words.arm_order(c.baseline)))
-        if known.primary in c.changes
+        Row(_against(c), _cells(c, c.changes[known.primary])) for c in _ordered(known) if known.primary in c.changes
     ]
     heads = ("difference", f"{words.percent(known.level)} interval", "p", "permuted", "over folds", "Holm")
     title = f"{words.metric(known.primary)} by {known.unit}, each fold's mean"
@@ -57,10 +56,57 @@ def table(found: Found, known: Comparisons) -> Table:
     return Table(title, heads, rows, (found.comparisons_file,), remark=remark)
 
 
-def _cells(of: Comparison, change: Change) -> tuple[str, ...]:
+def pooled(found: Found, known: Comparisons) -> Table:
+    """The same differences of AUC and mAP twice: as means over folds, and from ranks that are pooled over all folds."""
+    rows = [
+        Row(f"{_against(c)}, {words.metric(name)}", _between(c.changes[name]) + _between(c.pooled[name]))
+        for c in _ordered(known)
+        for name in dict.fromkeys((known.primary, *TOTAL.values()))
+        if name in c.pooled and name in c.changes
+    ]
+    heads = ("mean over folds", "interval", "p", "all folds together", "interval", "p")
+    remark = (
+        "All folds together: a rank within its fold means the same in every fold, a probability need not; so the "
+        f"ranks of all folds' {words.MANY[known.unit]} are scored at once. Where the two differ, so do folds."
+    )
+    return Table("", heads, rows, (found.comparisons_file,), remark=remark)
+
+
+def decisions(found: Found, known: Comparisons) -> Table:
+    """What two arms decide about the same patients at 0.5, all labels together and all folds."""
+    rows = [
+        Row(f"{_against(c)}, {metric}", (words.signed(d.difference), f"{d.gained:,}", f"{d.lost:,}", words.chance(d.p)))
+        for c in _ordered(known)
+        for metric in DECIDED
+        if (d := c.mcnemar.get(metric))
+    ]
+    heads = ("difference", "right with the first alone", "right with the second alone", "p")
+    one_class = found.cohort.facts.one_class
+    decides = "the most probable class counts" if one_class else "a probability of 0.5 decides"
+    remark = (
+        f"McNemar's test, in which two {words.MANY[known.unit]} of a patient are less than two patients: {decides}, "
+        f"for every {known.unit} and {'class' if one_class else 'label'}; what both arms decide alike says nothing. "
+        "These p-values are not adjusted for their number."
+    )
+    return Table("", heads, rows, (found.comparisons_file,), remark=remark)
+
+
+def _ordered(known: Comparisons) -> list[Comparison]:
+    return sorted(known.comparisons, key=lambda c: (words.arm_order(c.arm), words.arm_order(c.baseline)))
+
+
+def _against(of: Comparison) -> str:
+    return f"{words.arm(of.arm)} against {words.arm(of.baseline)}"
+
+
+def _between(change: Change) -> tuple[str, str, str]:
     between = NOTHING if change.low is None or change.high is None else words.between(change.low, change.high)
-    several = (change.p, change.permutation_p, change.corrected_t_p, of.holm_p)
-    return (words.signed(change.difference), between, *map(words.chance, several))
+    return words.signed(change.difference), between, words.chance(change.p)
+
+
+def _cells(of: Comparison, change: Change) -> tuple[str, ...]:
+    several = (change.permutation_p, change.corrected_t_p, of.holm_p)
+    return (*_between(change), *map(words.chance, several))
 
 
 def of_labels(known: Comparisons, tested: Tested) -> list[OfLabels]:
@@ -77,8 +123,7 @@ def _of_labels(of: Comparison, known: Comparisons, tested: Tested) -> OfLabels:
         if len(rows := [*_rows(of, known, tested, score)]) > 1
     ]
     missing = [words.label(label) for label in known.labels if f"auc.{label}" not in of.changes]
-    title = f"{words.arm(of.arm)} against {words.arm(of.baseline)}"
-    return OfLabels(title, tuple(plots), tuple(missing))
+    return OfLabels(_against(of), tuple(plots), tuple(missing))
 
 
 def _rows(of: Comparison, known: Comparisons, tested: Tested, score: str) -> Iterator[forest.Row]:

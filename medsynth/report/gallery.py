@@ -1,17 +1,22 @@
-"""The closest pairs that an audit kept -> pictures side by side, beside the closest pairs of new patients for scale."""
+"""The closest pairs that an audit kept -> pictures side by side, beside the closest pairs of new patients for scale;
+and the synthetic images that an evaluation found the least likely.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from medsynth.artifacts import audit, cohort
+from medsynth.artifacts import audit, cohort, qualities
 from medsynth.artifacts.audit import Pair
 from medsynth.report import novelty, words
 from medsynth.report.collect import Found, Made
 from medsynth.report.pictures import Picture, picture
+from medsynth.report.proof import said
 
 SHOWN, SHOWN_FOR_SCALE, SHOWN_OF_LABEL = 6, 3, 3
+SHOWN_UNLIKELY = 8
 MOST_LABELS = 8
+QUALITY = "synthetic.quality"
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,40 @@ class Gallery:
     real: list[Shown]  # the same of images of new patients
     by_label: dict[str, list[Shown]]
     source: str
+
+
+@dataclass(frozen=True)
+class Unlikely:
+    """The images of one generator that are the least likely, in the fold in which they are so on the average."""
+
+    title: str
+    images: list[Picture]  # the least likely first, its quality as the caption
+    mean: str  # quality of all of them
+    real: str  # that of real training images on the average
+    source: str
+
+
+def unlikely(found: Found) -> list[Unlikely]:
+    """One a generator whose evaluation kept the quality of single images."""
+    kinds: dict[str, list[Made]] = {}
+    for made in found.of("evaluate"):
+        if QUALITY in made.scores and (made.folder / qualities.QUALITY).is_file():
+            kinds.setdefault(made.kind, []).append(made)
+    worst = [min(some, key=lambda m: m.scores[QUALITY].value) for some in kinds.values()]
+    return [gallery for made in worst if (gallery := _unlikely(found, made)).images]
+
+
+def _unlikely(found: Found, made: Made) -> Unlikely:
+    expansion = found.one("expand", made.kind, made.fold or 0)
+    paths = {s.sample: s.image for s in cohort.load(expansion.folder).samples} if expansion else {}
+    least = [(name, quality) for name, quality in qualities.load(made.folder).items() if name in paths]
+    return Unlikely(
+        f"{words.generator(made.kind)}, fold {made.fold}",
+        [picture(paths[name], caption=words.number(quality)) for name, quality in least[:SHOWN_UNLIKELY]],
+        said(made.scores.get(QUALITY)),
+        said(made.scores.get("floor.quality")),
+        f"{made.path}/{qualities.QUALITY}",
+    )
 
 
 def galleries(found: Found) -> list[Gallery]:

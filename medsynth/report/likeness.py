@@ -20,6 +20,7 @@ NUMBERS = {  # score of `evaluate` -> how the page calls it
     "fld": "FLD",
     "gap": "Generalisation gap",
     "gap_z": "Generalisation gap, deviations from real images'",
+    "quality": "Quality: how likely an image is among new patients'",
     "diversity": "Distance of two images of one class",
     "vendi": "Vendi score",
     "colour_shift": "Shift of the mean colour, grey levels",

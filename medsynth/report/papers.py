@@ -1,11 +1,13 @@
 """The arms of a run -> the table that papers print (Elbatel et al. 2024, table 2), as LaTeX, Markdown or CSV.
 
 Mean and standard deviation over folds, in per cent, and the p of the difference to the real images alone: that of the
-paired bootstrap over patients of the score that was declared to decide.
+paired bootstrap over patients of the score that was declared to decide. Beside sensitivity and specificity stands that
+of McNemar's test of the decisions for all labels together.
 """
 
 import csv
 import io
+from collections.abc import Iterable, Mapping
 
 from medsynth.report import words
 from medsynth.report.collect import NOTHING, Found, mean_and_spread
@@ -18,9 +20,12 @@ BASELINE = "real"
 def table(found: Found, form: str) -> str:
     """The table of the weightiest unit that was scored."""
     metrics = [metric for metric in COLUMNS if metric in found.metrics(found.unit)]
-    chances = _chances(found)
-    head = ["Trained on", *(words.metric(metric) for metric in metrics), "p"]
-    rows = [[words.arm(arm), *_cells(found, arm, metrics), chances.get(arm, NOTHING)] for arm in found.arms]
+    chances, decided = _chances(found), {metric: _decided(found, metric) for metric in metrics}
+    head = ["Trained on"]
+    for metric in metrics:
+        head += [words.metric(metric), *([f"p, {words.metric(metric).lower()}"] if decided[metric] else [])]
+    head.append("p")
+    rows = [[words.arm(arm), *_cells(found, arm, decided), chances.get(arm, NOTHING)] for arm in found.arms]
     if form == "csv":
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([head, *rows])
@@ -34,16 +39,19 @@ def table(found: Found, form: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cells(found: Found, arm: str, metrics: list[str]) -> list[str]:
+def _cells(found: Found, arm: str, decided: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Of each metric its mean and spread, and the p of its decisions where any arm has one."""
     cells = []
-    for metric in metrics:
+    for metric, chances in decided.items():
         folds = found.values(found.unit, metric).get(arm, {})
-        if not folds:
-            cells.append(NOTHING)
-            continue
-        mean, deviation = mean_and_spread(folds.values())
-        cells.append(f"{100 * mean:.2f}" + ("" if deviation is None else f" ± {100 * deviation:.2f}"))
+        cells.append(_spread(folds.values()) if folds else NOTHING)
+        cells += [chances.get(arm, NOTHING)] if chances else []
     return cells
+
+
+def _spread(values: Iterable[float]) -> str:
+    mean, deviation = mean_and_spread(values)
+    return f"{100 * mean:.2f}" + ("" if deviation is None else f" ± {100 * deviation:.2f}")
 
 
 def _chances(found: Found) -> dict[str, str]:
@@ -56,6 +64,15 @@ def _chances(found: Found) -> dict[str, str]:
         for c in known.comparisons
         if c.baseline == BASELINE and known.primary in c.changes
     }
+
+
+def _decided(found: Found, metric: str) -> dict[str, str]:
+    """arm -> p of McNemar's test against the real images alone; empty for a metric that is of no decisions."""
+    known = found.comparisons
+    if known is None or known.unit != found.unit:
+        return {}
+    against = [c for c in known.comparisons if c.baseline == BASELINE and metric in c.mcnemar]
+    return {c.arm: words.chance(c.mcnemar[metric].p) for c in against}
 
 
 def _escaped(text: str) -> str:
