@@ -149,7 +149,7 @@ def _npz(out: Path, samples: tuple[Sample, ...]) -> None:
     pixels, truth = np.stack([read(s.image) for s in samples]), np.array([s.labels for s in samples], np.uint8)
     grey = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
     masks = [read(s.mask)[..., 0] for s in samples if s.mask]
-    held = {"train_images": grey, "train_labels": truth}
+    held: dict[str, Any] = {"train_images": grey, "train_labels": truth}
     if len(masks) == len(samples):
         held["train_masks"] = np.stack(masks)
     files.write(out / "synthetic.npz", lambda file: np.savez_compressed(file, **held))
