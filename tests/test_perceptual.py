@@ -120,15 +120,14 @@ def test_without_a_file_the_folds_own_features_stand_in_by_another_name(tmp_path
         extractors.load_distance("alex", 32, fold=0, classifier=folder)
 
 
-def test_auto_is_lpips_where_its_file_is_and_never_where_it_is_another_one(
+def test_auto_is_lpips_by_the_file_that_is_named_and_another_one_is_refused(
     published: tuple[str, Any, Path], tmp_path: Path
 ) -> None:
     net, _, path = published
     folder = own(tmp_path / "real")
     asked = {"fold": 0, "classifier": folder, "weights": str(path)}
-    found = extractors.load_distance("auto", 64, **asked)  # type: ignore[arg-type]
-    assert found.name.startswith("deep-feature distance")
-    assert "7be5be79" in found.remark
+    with pytest.raises(MissingWeights, match="7be5be79"):
+        extractors.load_distance("auto", 64, **asked)  # type: ignore[arg-type]
     if net == "alex":
         sure = extractors.load_distance("auto", 64, **asked, unverified=True)  # type: ignore[arg-type]
         assert sure.name.startswith("LPIPS[alex:")
