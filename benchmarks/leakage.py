@@ -95,12 +95,12 @@ class Planted:
         """Do a stage with what leaks; the sentence that refuses it without a reason."""
         run = self.leaking.run
         asked = recipe.parse(run.recipe_text(), [*self.leaking.base])
-        said = ""
+        said = "it was not refused"
+        try:
+            pipeline.execute(run, asked, stage, folds=[0], kinds=[kind], options=Options(force=True))
+        except Refused as refusal:
+            said = str(refusal)
         if not run.artifact(stage, 0, kind).exists():
-            try:
-                pipeline.execute(run, asked, stage, folds=[0], kinds=[kind])
-            except Refused as refusal:
-                said = str(refusal)
             pipeline.execute(run, asked, stage, folds=[0], kinds=[kind], options=Options(leak=REASON))
         assert run.artifact(stage, 0, kind).record()["leak"]["reason"] == REASON
         return said
