@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from medsynth.report import words
+from medsynth.report import leaks, words
 from medsynth.report.answer import Answer
 from medsynth.report.collect import Found, Made, mean_and_spread
 from medsynth.report.summary import Part
@@ -17,6 +17,7 @@ def facts(found: Found, answer: Answer, parts: Iterable[Part]) -> dict[str, Any]
     cohort = found.cohort.facts
     return {
         "version": VERSION,
+        "leaks": [asdict(leak) for leak in leaks.leaks(found)],  # what is no valid evidence
         "answer": {"headlines": list(answer.headlines), "sentences": list(answer.sentences), "caution": answer.caution},
         "questions": {part.key: _part(part) for part in parts},
         "cohort": {
@@ -35,7 +36,7 @@ def facts(found: Found, answer: Answer, parts: Iterable[Part]) -> dict[str, Any]
 def _part(part: Part) -> dict[str, Any]:
     """What the first page says to a question, in words; the numbers themselves are in the files that it names."""
     return {
-        "question": part.question, "verdict": part.verdict, "measured": not part.command, "meaning": part.meaning,
+        "question": part.question, "verdict": part.verdict, "measured": bool(part.lines), "meaning": part.meaning,
         "standing": part.standing,
         "numbers": [asdict(line) for line in part.lines],
     }  # fmt: skip

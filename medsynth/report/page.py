@@ -8,8 +8,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from medsynth.report import contents, differences, provenance, summary, words
-from medsynth.report.answer import Answer, answer
+from medsynth.report import contents, differences, leaks, provenance, summary, words
+from medsynth.report.answer import Answer
 from medsynth.report.collect import Found, collect
 from medsynth.report.summary import Part
 from medsynth.report.withhold import withholder
@@ -31,8 +31,7 @@ class Page:
 def render(artifacts: Iterable[Artifact], progress: Callable[[str, int, int], None] = lambda *_: None) -> Page:
     """The same artifacts give the same bytes. Those of ingest must be among them."""
     found = collect(artifacts)
-    said = answer(found.comparisons, has_patients=found.cohort.facts.has_patients)
-    parts = summary.parts(found, said)
+    said, parts = leaks.first_page(found)
     environment = _environment(found)
     gathered = [(section, section.facts(found, progress)) for section in contents.SECTIONS]
     sections = [
@@ -44,6 +43,7 @@ def render(artifacts: Iterable[Artifact], progress: Callable[[str, int, int], No
         style=Markup((HERE / "style.css").read_text(encoding="utf-8")),
         answer=said,
         parts=parts,
+        leaks=leaks.leaks(found),
         compared=summary.compared(found, said),
         plot=_plot(found, said),
         key_facts=_key_facts(found),
