@@ -195,3 +195,74 @@ def test_a_split_of_fewer_patients_than_parts_is_refused():
     with pytest.raises(BadData, match="glaucoma has 2 patients: fewer than the 3 parts of the split"):
         folds.check_split(one_label(2, 40))
     folds.check_split(one_label(3, 40))
+
+
+def of_images(*patients):
+    """Patients A, B, C ... of (positive images of each label, images)."""
+    ids, rows = [], []
+    for name, (positives, images) in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", patients, strict=False):
+        ids += [name] * images
+        rows += [tuple(int(image < count) for count in positives) for image in range(images)]
+    return Patients.of(ids, rows, tuple("abcdefgh"[: len(patients[0][0])]))
+
+
+def test_where_two_parts_are_alike_the_one_with_fewer_images_for_its_share_gets_the_patient():
+    patients = of_images(((32,), 32), ((8,), 32), ((5,), 8))
+    for seed in range(3):
+        assert folds.deal(patients, np.array([2 / 3, 1 / 3]), seed).tolist() == [0, 1, 0]
+
+
+def test_choices_and_tests_are_dealt_by_draws_of_their_own():
+    patients = Patients.of(*drawn(200))
+    dealt = folds.deal(patients, np.array([0.2, 0.8]), seeds.derive(3, "selection", 1))
+    assert folds.selection(patients, 0.2, 3, 1) == patients.part(dealt == 0).ids
+    tested = folds.deal(patients, np.array([0.3, 0.7]), seeds.derive(3, "split")) == 0
+    selected = folds.selection(patients.part(~tested), 2 / 7, 3, 0)
+    for shares in ((5, 2, 3), (0.5, 0.2, 0.3)):
+        assert folds.split(patients, shares, 3) == (patients.part(tested).ids, selected)
+
+
+def test_where_a_share_is_too_small_those_with_the_fewest_images_are_chosen_for_each_label():
+    patients = of_images(((3, 0), 3), ((2, 0), 2), ((4, 0), 4), ((0, 5), 5), ((0, 1), 1))
+    assert folds.selection(patients, 0.001, 0, 0) == ("B", "E")
+
+
+def test_where_no_label_can_be_spared_one_without_any_is_chosen():
+    patients = of_images(((1, 0), 1), ((0, 1), 1), ((0, 0), 3), ((0, 0), 2), ((0, 0), 4))
+    assert folds.selection(patients, 0.001, 0, 0) == ("D",)
+    with pytest.raises(BadData, match="fold 0 leaves 1 patient to learn from") as failure:
+        folds.selection(of_images(((0, 0), 1)), 0.001, 0, 0)
+    assert failure.value.hint.startswith("more patients are needed for every label")
+
+
+def test_of_those_who_show_a_label_the_one_with_the_fewest_images_is_left_to_learn_from():
+    others = [((0, 1), 1) for _ in range(20)]
+    patients = of_images(*others, ((2, 0), 2), ((3, 0), 3))  # A to T; U and V
+    dealt = folds.deal(patients, np.array([0.9, 0.1]), seeds.derive(0, "selection", 2))
+    assert dealt[-2:].tolist() == [0, 0]
+    assert folds.selection(patients, 0.9, 0, 2) == tuple(id for id in patients.part(dealt == 0).ids if id != "U")
+
+
+def test_who_is_refused_is_told_what_would_do():
+    with pytest.raises(BadUsage) as failure:
+        folds.check(one_label(5, 5), 1)
+    assert failure.value.hint == "--folds 5, or one split with --split 0.7,0.1,0.2"
+    with pytest.raises(BadData, match="every image has the label a") as failure:
+        folds.check_split(of_images(*[((1,), 1)] * 5))
+    assert failure.value.hint == "choose other labels: --label COLUMN, or --labels A,B,C"
+    leaving = "leave the label out: --labels A,B,C without it, or the table without its rows"
+    with pytest.raises(BadData, match=r"parts of the split, so that not every part can have it$") as failure:
+        folds.check_split(one_label(2, 40))
+    assert failure.value.hint == leaving
+    few = of_images(*[((n < 3, n < 2, n > 2), 1) for n in range(20)])
+    with pytest.raises(BadData, match=r"^a has 3 patients, b has 2 patients: fewer than the 5 folds") as failure:
+        folds.check(few, 5)
+    assert failure.value.hint == f"--folds 2, or {leaving}"
+
+
+def test_of_many_labels_with_too_few_patients_five_are_named():
+    for labels, more in ((5, ""), (7, ", and 2 more labels have too few")):
+        patients = of_images(*[((n == 0,) * labels, 1) for n in range(9)])
+        named = ", ".join(f"{label} has 1 patient" for label in "abcde")
+        with pytest.raises(BadData, match=f"^{named}{more}: fewer than the 3 folds"):
+            folds.check(patients, 3)

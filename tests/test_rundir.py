@@ -158,15 +158,16 @@ def test_what_is_published_is_ready_first_and_has_nothing_hidden_in_it(run: RunD
 def test_of_attempts_only_those_at_this_artifact_are_cleared_away(run: RunDirectory) -> None:
     artifact = run.artifact("generator", 0, "geca")
     assert artifact.unfinished() == []
-    for name in (f".geca-{OTHER_ID}", f".geca-wide-{ID}", f".dit-{ID}", ".geca.old"):
+    for name in (f".geca-{OTHER_ID}", f".geca-wide-{ID}", f".geca-{ID}X", f".dit-{ID}", ".geca.old"):
         (artifact.folder.parent / name).mkdir(parents=True)
         (artifact.folder.parent / name / "x").touch()
     (artifact.folder.parent / ".geca-0").touch()
     assert artifact.unfinished() == [artifact.scratch(OTHER_ID)]
     made(artifact)
+    (artifact.folder.parent / ".geca.old" / "left").mkdir(parents=True)
     made(artifact, OTHER_ID, weights="2")
     left = {path.name for path in artifact.folder.parent.iterdir()}
-    assert left == {"geca", f".geca-wide-{ID}", f".dit-{ID}", ".geca-0"}
+    assert left == {"geca", f".geca-wide-{ID}", f".geca-{ID}X", f".dit-{ID}", ".geca-0"}
     assert (artifact.id, (artifact.folder / "weights.txt").read_text()) == (OTHER_ID, "2")
 
 
