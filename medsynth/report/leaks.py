@@ -16,7 +16,7 @@ VOID = "No valid evidence."
 VOID_ANSWER = Answer(
     ("No valid answer: what was compared may have seen patients that are tested.",),
     (),
-    "Somebody forced a leak; what was made with it, and why, stands at the top. Its scores say nothing of new patients.",
+    "Somebody forced a leak; what was made with it, and why, stands on top. Its scores say nothing of new patients.",
 )
 MEASURED_BY = {"help": "compare", "like": "evaluate", "new": "audit"}  # question -> stage
 
