@@ -261,7 +261,7 @@ def test_who_is_refused_is_told_what_would_do():
 
 
 def test_of_many_labels_with_too_few_patients_five_are_named():
-    for labels, more in ((5, ""), (7, ", and 2 more labels have too few")):
+    for labels, more in ((5, ""), (6, ", and 1 more labels have too few"), (7, ", and 2 more labels have too few")):
         patients = of_images(*[((n == 0,) * labels, 1) for n in range(9)])
         named = ", ".join(f"{label} has 1 patient" for label in "abcde")
         with pytest.raises(BadData, match=f"^{named}{more}: fewer than the 3 folds"):
