@@ -30,7 +30,8 @@ COMMON: dict[str, Any] = {
     "force_leak": (
         str | None,
         typer.Option(
-            "--force-leak", metavar="REASON",
+            "--force-leak",
+            metavar="REASON",
             help="Use what may have seen tested patients, and say why: what is made with it is marked as no evidence.",
         ),
         None,
