@@ -51,7 +51,9 @@ def copies(material: Material) -> tuple[Duplicate, ...]:
     """Synthetic pictures that are training pictures: equal ones among all of them, near ones among those compared."""
     ours, theirs, every = [s.sample for s in material.made], [s.sample for s in material.training], material.synthetic
     known = material.real.of(theirs).pixels
-    near = duplicates.same(every.of(ours).pixels, known, mirror=material.mirror)
+    patients = np.array([s.patient for s in material.training])
+    limit = duplicates.nearness(known, patients)
+    near = duplicates.same(every.of(ours).pixels, known, mirror=material.mirror, near=limit)
     equal = duplicates.equal(every.pixels, known, mirror=material.mirror)
     return (
         *(

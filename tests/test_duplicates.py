@@ -11,7 +11,7 @@ from PIL import Image, ImageEnhance
 
 from medsynth.data.drawn import draw_cohort
 from medsynth.metrics import duplicates
-from medsynth.metrics.duplicates import across_patients, equal, hashes, same
+from medsynth.metrics.duplicates import across_patients, equal, hashes, nearness, same
 
 Change = Callable[[Image.Image], Image.Image]
 
@@ -108,3 +108,19 @@ def test_an_empty_set_has_no_copies() -> None:
     assert equal(nothing, nothing, mirror=True).shape == (0, 2)
     assert len(same(nothing, nothing, mirror=True).images) == 0
     assert len(across_patients(nothing, np.empty(0), mirror=True).images) == 0
+
+
+def test_where_everybody_looks_alike_only_what_is_nearer_than_that_is_the_same(clinic: Pictures) -> None:
+    """One eye with a touch of each patient's own in it: pictures lie close together, and a copy lies closer still."""
+    common = clinic.pixels[:1].astype(float)
+    alike = (common + 0.25 * (clinic.pixels - common)).round().astype(np.uint8)
+    assert len(across_patients(alike, clinic.patients).images) == 0
+    assert len(same(alike, alike).images) > 3 * len(alike)  # by the limit of drawn eyes
+    stored = np.clip(alike[4:5].astype(int) + 2, 0, 255).astype(np.uint8)
+    found = across_patients(np.concatenate([alike, stored]), np.append(clinic.patients, 999))
+    assert found.images.tolist() == [[4, len(alike)]]
+
+
+def test_one_patient_alone_has_the_limit_of_drawn_eyes(clinic: Pictures) -> None:
+    assert nearness(clinic.pixels, np.zeros(len(clinic.pixels))) == duplicates.NEAR
+    assert nearness(clinic.pixels, clinic.patients) < duplicates.NEAR

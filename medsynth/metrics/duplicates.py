@@ -12,6 +12,8 @@ from medsynth.metrics.appearance import appearance
 BITS = 8  # a side of the hash
 UNLIKE = 10  # bits of 64: beyond, pictures are not compared any further
 NEAR = 0.7  # distance of appearances of length one; photographs of different drawn eyes are never below 0.8
+HALF = 0.5  # of how far the nearest of another patient usually is
+ASKED = 512  # pictures, evenly spaced, for what is usual
 BLOCK = 1024  # pictures, or pairs, compared at once
 
 
@@ -20,7 +22,7 @@ class Pairs:
     """Pairs of pictures that are the same, the nearest first."""
 
     images: np.ndarray  # (pair, 2): places
-    distance: np.ndarray  # of their appearances, (pair,): 0 to NEAR
+    distance: np.ndarray  # of their appearances, (pair,): 0 to what counts as near
     exact: np.ndarray  # equal in every pixel, (pair,)
     mirrored: np.ndarray  # the second one as its mirror image, (pair,)
 
@@ -30,22 +32,38 @@ def across_patients(pictures: np.ndarray, patients: np.ndarray, *, mirror: bool 
 
     In a pair the first place is the smaller one. `mirror`: mirror images count as the same.
     """
-    found = same(pictures, pictures, mirror=mirror)
+    found = same(pictures, pictures, mirror=mirror, near=nearness(pictures, patients))
     first, second = found.images.T
     return _chosen(found, (first < second) & (patients[first] != patients[second]))
 
 
-def same(ours: np.ndarray, theirs: np.ndarray, *, mirror: bool = False) -> Pairs:
-    """Pairs of one of `ours` and one of `theirs`.
+def nearness(pictures: np.ndarray, patients: np.ndarray) -> float:
+    """The distance below which a picture is another one: half of what it usually is to the nearest of another patient.
+
+    In some cohorts everybody looks alike: photographs of different eyes with little to see in them come as near as
+    0.4 where there are thousands, and a limit for drawn eyes would call thousands of pairs the same. At most NEAR.
+    """
+    found = Looked.at(pictures).appearances
+    nearest = []
+    for place in np.linspace(0, len(found) - 1, min(len(found), ASKED)).astype(int):
+        others = patients != patients[place]
+        if others.any():
+            closest = (found[others] @ found[place]).max()  # of length one, so the distance is that of their cosine
+            nearest.append(np.sqrt(max(2 - 2 * closest, 0)))
+    return float(min(NEAR, HALF * np.median(nearest))) if nearest else NEAR
+
+
+def same(ours: np.ndarray, theirs: np.ndarray, *, mirror: bool = False, near: float = NEAR) -> Pairs:
+    """Pairs of one of `ours` and one of `theirs` that are nearer than `near`.
 
     A perceptual hash (the signs of the 8 x 8 lowest DCT coefficients against their median) finds candidates, the
     distance of appearances decides. A picture that was compressed, brightened, tinted or blurred is found; another
     photograph of the same eye is found where camera and light hardly moved.
     """
     a = Looked.at(ours)
-    parts = [_compared(a, a if theirs is ours else Looked.at(theirs), False)]
+    parts = [_compared(a, a if theirs is ours else Looked.at(theirs), False, near)]
     if mirror:
-        parts.append(_compared(a, Looked.at(theirs[:, :, ::-1]), True))
+        parts.append(_compared(a, Looked.at(theirs[:, :, ::-1]), True, near))
     fields = ("images", "distance", "exact", "mirrored")
     found = Pairs(*(np.concatenate([getattr(part, name) for part in parts]) for name in fields))
     return _chosen(found, np.argsort(found.distance, kind="stable"))
@@ -86,7 +104,7 @@ class Looked:
         return cls(pictures, np.asarray(found / np.where(length > 0, length, 1)), hashes(pictures))
 
 
-def _compared(a: Looked, b: Looked, mirrored: bool) -> Pairs:
+def _compared(a: Looked, b: Looked, mirrored: bool, near: float) -> Pairs:
     limit = BITS * BITS - 2 * UNLIKE  # of the product
     images, distance, exact = [np.empty((0, 2), int)], [np.empty(0)], [np.empty(0, bool)]
     for start in range(0, len(a.codes), BLOCK):
@@ -95,10 +113,10 @@ def _compared(a: Looked, b: Looked, mirrored: bool) -> Pairs:
             pairs = candidates[first : first + BLOCK]
             one, other = pairs.T
             apart = np.linalg.norm(a.appearances[one] - b.appearances[other], axis=1)
-            near = apart < NEAR
-            images.append(pairs[near])
-            distance.append(apart[near])
-            exact.append((a.pictures[one[near]] == b.pictures[other[near]]).all(axis=(1, 2, 3)))
+            kept = apart < near
+            images.append(pairs[kept])
+            distance.append(apart[kept])
+            exact.append((a.pictures[one[kept]] == b.pictures[other[kept]]).all(axis=(1, 2, 3)))
     count = sum(map(len, images))
     return Pairs(np.concatenate(images), np.concatenate(distance), np.concatenate(exact), np.full(count, mirrored))
 
