@@ -4,7 +4,7 @@
     python -m pytest; unset COVERAGE_PROCESS_START; python -m coverage combine
     python tests/covered.py docs/trust-coverage.json
 
-The processes that tests start count, unless they are killed.
+As `.ci/run` does. The processes that tests start count, unless they are killed.
 """
 
 import json
