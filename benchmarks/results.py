@@ -14,7 +14,7 @@ import measure
 
 from medsynth import chain, plan, recipe
 from medsynth.artifacts import files
-from medsynth.report import segmentation, tables, words
+from medsynth.report import costs, segmentation, tables, words
 from medsynth.report.collect import Found, collect
 from medsynth.rundir import RunDirectory
 
@@ -74,7 +74,7 @@ def facts_of(run: RunDirectory) -> dict[str, Any]:
 def _generators(found: Found) -> list[dict[str, str]]:
     """What each generator costs and gives; its KID is that of `evaluate`, whether it copies is what `audit` said."""
     rows = []
-    for row, kind in zip(tables.costs(found), found.kinds("expand"), strict=True):
+    for row, kind in zip(costs.costs(found), found.kinds("expand"), strict=True):
         parameters, macs, passes = row.network
         rows.append({
             "generator": row.name, "parameters": parameters, "MACs a pass": macs, "passes an image": passes,
@@ -89,18 +89,16 @@ def _generators(found: Found) -> list[dict[str, str]]:
 
 def _segmenters(found: Found) -> list[dict[str, str]]:
     """How well each segmenter's masks fit and what they cost, as the report has it."""
-    names = (*segmentation.SCORES.values(), "failed", "quality score, AUC")
+    heads = [head for shown in (segmentation.MAIN, segmentation.MORE) for head, _ in shown.values()]
     rows = []
     for kind in found.kinds("segment"):
         row = segmentation.row(kind, found.of("segment", kind))
         fit = {
-            name: f"{cell.said} ({cell.small})" if cell.small else cell.said
-            for name, cell in zip(names, row.fit, strict=True)
+            head: f"{cell.said} ({cell.small})" if cell.small else cell.said
+            for head, cell in zip(heads, (*row.main, *row.more), strict=True)
         }
         tested = str(sum(m.get("summary").get("tested", 0) for m in found.of("segment", kind)))
-        cost = dict(
-            zip(("parameters", "MACs an image", "seconds an image", "peak memory", "training"), row.cost, strict=True)
-        )
+        cost = {**dict(zip(segmentation.COSTS, row.cost, strict=True)), "training": row.training}
         rows.append({"segmenter": row.name, "images": tested, **fit, **cost})
     return rows
 
@@ -144,7 +142,7 @@ def section(name: str, facts: dict[str, Any], command: str) -> str:
         name: said for name, said in facts.get("differences", {}).items() if isinstance(said, str) and " - " in name
     }
     if told:
-        lines += ["On the same patients (95 % interval by resampling them; p by permutation, adjusted by Holm):", ""]
+        lines += ["On the same patients (95 % interval by resampling them; p by the same draws, adjusted by Holm):", ""]
         lines += [*(f"- {name}: {said}" for name, said in told.items()), ""]
     if facts.get("segmenters"):
         lines += [SEGMENTERS, "", measure.table(facts["segmenters"]), ""]
