@@ -176,6 +176,12 @@ def test_one_fold_trained_once_has_a_bootstrap_but_nothing_over_folds() -> None:
     assert score.mean == pytest.approx(score.value)
 
 
+def test_repeats_of_one_fold_are_no_test_over_folds() -> None:
+    change = compare(Material({0: fold(0, repeats=3)}, TASK, SETTINGS), ASKED[:1]).comparisons[0].changes["map"]
+    assert len(change.differences) == 3
+    assert (change.corrected_t_p, change.corrected_t_low) == (None, None)
+
+
 def test_a_label_without_enough_patients_is_named_with_the_reason() -> None:
     whole = fold(0, repeats=1)
     for verdict in whole.averaged.values():

@@ -1,5 +1,6 @@
 """The first page of the report claims no more than the comparisons show."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,9 @@ from drawn_run import DrawnRun
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medsynth.artifacts.comparisons import Change, Comparison
 from medsynth.report import summary
-from medsynth.report.answer import FEWEST_TRAININGS, answer
+from medsynth.report.answer import FEWEST_FOLDS, answer
 from medsynth.report.collect import collect
 
 HIGHER, LOWER, ACROSS = (0.05, 0.01, 0.09), (-0.05, -0.09, -0.01), (0.02, -0.01, 0.05)
@@ -44,14 +46,23 @@ def test_help_without_a_plain_augmentation_to_compare_with_is_said_to_be_so() ->
     assert "augmentation without a generator was not tried" in found
 
 
-@pytest.mark.parametrize(("folds", "p", "why"), [(2, 0.01, "2 trainings of each arm"), (3, 0.2, "may be chance")])
-def test_an_interval_that_excludes_zero_is_no_proof_with_few_trainings_or_among_many_comparisons(
+@pytest.mark.parametrize(("folds", "p", "why"), [(2, 0.01, "2 folds cannot settle it"), (3, 0.2, "may be chance")])
+def test_an_interval_that_excludes_zero_is_no_proof_with_few_folds_or_among_many_comparisons(
     folds: int, p: float, why: str
 ) -> None:
     for gain, what in ((HIGHER, "may have improved"), (LOWER, "may have made")):
         (found,) = said(gain, ACROSS, folds=folds, p=p)
         assert what in found
         assert why in found
+
+
+def test_three_repeats_of_one_fold_are_one_fold() -> None:
+    gains = dict.fromkeys([("real+geca", plain) for plain in PLAIN], HIGHER)
+    found = answer(comparisons_of(gains=gains, folds=1, repeats=3, p=0.01))
+    assert "may have improved" in found.headlines[0]
+    assert "1 fold cannot settle it" in found.headlines[0]
+    assert "1 fold cannot settle anything" in found.caution
+    assert "cannot settle" not in answer(comparisons_of(gains=gains, folds=3, repeats=1, p=0.01)).caution
 
 
 @given(
@@ -64,7 +75,7 @@ def test_help_is_only_claimed_where_every_baseline_is_beaten_beyond_doubt(
 ) -> None:
     gains = [(value, value - below, value + above) for value, below, above in rows]
     (found,) = said(*gains, folds=folds, p=p)
-    shown = [low > 0 and p < 0.05 and folds >= FEWEST_TRAININGS for _, low, _ in gains]
+    shown = [low > 0 and p < 0.05 and folds >= FEWEST_FOLDS for _, low, _ in gains]
     assert "improved the classifier" not in found or all(shown)
     assert "s improved on" not in found or shown[0]
     if all(high <= 0 for _, _, high in gains):
@@ -130,3 +141,20 @@ def test_a_question_that_was_not_measured_names_the_command_that_measures_it(tmp
 
 def test_what_synthetic_images_reach_alone_is_said() -> None:
     assert any("synthetic images alone reached 0.700" in sentence for sentence in answer(comparisons_of()).sentences)
+
+
+@pytest.mark.parametrize(
+    ("change", "judged"),
+    [
+        ((-0.08, -0.12, -0.02), "hurt, as they must."),
+        ((-0.01, -0.04, 0.02), "are not shown to hurt, though they must"),
+        ((0.04, 0.01, 0.08), "did not hurt: then something else than the labels"),
+    ],
+)
+def test_shuffled_labels_are_judged_by_whether_they_hurt(change: Interval, judged: str) -> None:
+    known = comparisons_of()
+    control = Comparison("shuffled-labels", "real", False, (0, 1, 2), {"map": Change(*change, 0.04)}, {})
+    found = answer(replace(known, comparisons=(*known.comparisons, control))).sentences
+    (sentence,) = [each for each in found if each.startswith("Shuffled labels")]
+    assert judged in sentence
+    assert f"{change[0]:+.3f} mAP".replace("-", "−") in sentence

@@ -204,8 +204,10 @@ def _comparison(
         if not np.isfinite(drawn.value):
             continue
         ours, theirs = (of.get(name, {}) for of in measured)
-        differences = [ours[key] - theirs[key] for key in sorted(ours.keys() & theirs.keys())]
-        t = corrected_t(differences, settings.test_share, settings.level)
+        trained = sorted(ours.keys() & theirs.keys())
+        differences = [ours[key] - theirs[key] for key in trained]
+        several = len({fold for fold, _ in trained}) > 1  # repeats of one fold say nothing of how folds differ
+        t = corrected_t(differences, settings.test_share, settings.level) if several else None
         change = Change(
             drawn.value, drawn.low, drawn.high, drawn.p, by_chance.get(name), differences=tuple(differences)
         )

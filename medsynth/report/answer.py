@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from medsynth.artifacts.comparisons import ArmFound, Comparison, Comparisons
+from medsynth.artifacts.comparisons import ArmFound, Change, Comparison, Comparisons
 from medsynth.report import words
 
 VERDICTS = ("higher", "perhaps higher", "undecided", "perhaps lower", "lower")  # the best first
-FEWEST_TRAININGS = 3  # of an arm: intervals are over patients, and fewer say nothing of the luck of a training
+SHUFFLED = "shuffled-labels"
+FEWEST_FOLDS = 3  # intervals are over patients: fewer say nothing of the luck of what was learned from whom
 
 
 @dataclass(frozen=True)
@@ -20,16 +21,17 @@ class Gain:
     low: float | None  # paired bootstrap over patients
     high: float | None
     p: float | None  # adjusted for all declared comparisons
+    folds: int  # that have both arms
     trainings: int  # of each arm: folds times repeats
     alpha: float = 0.05
 
     @property
     def verdict(self) -> str:
-        """`higher` or `lower` only where zero is outside the interval, the adjusted p is small, and no single training
-        can have been the reason; `perhaps` where the interval alone says so."""
+        """`higher` or `lower` only where zero is outside the interval, the adjusted p is small, and no single fold can
+        have been the reason, however often it was trained on; `perhaps` where the interval alone says so."""
         if self.low is None or self.high is None or self.low <= 0 <= self.high:
             return "undecided"
-        clear = self.p is not None and self.p < self.alpha and self.trainings >= FEWEST_TRAININGS
+        clear = self.p is not None and self.p < self.alpha and self.folds >= FEWEST_FOLDS
         direction = "higher" if self.low > 0 else "lower"
         return direction if clear else f"perhaps {direction}"
 
@@ -55,7 +57,7 @@ def gains(known: Comparisons) -> tuple[Gain, ...]:
 def _gain(of: Comparison, known: Comparisons, trainings: int) -> Gain:
     change = of.changes[known.primary]
     return Gain(
-        of.arm, of.baseline, change.difference, change.low, change.high, of.holm_p, trainings,
+        of.arm, of.baseline, change.difference, change.low, change.high, of.holm_p, len(set(of.folds)), trainings,
         round(1 - known.level, 12),
     )  # fmt: skip
 
@@ -112,8 +114,8 @@ def _verdict(found: list[Gain]) -> str:
         what = others[0] if len(others) == 1 else f"{len(others)} of the {len(found)} arms without a generator"
         return f"improved on {alone}, but are not shown to beat {what}."
     unsettled = (
-        f"{words.count(first.trainings, 'training')} of each arm cannot settle it"
-        if first.trainings < FEWEST_TRAININGS
+        f"{words.count(first.folds, 'fold')} cannot settle it"
+        if first.folds < FEWEST_FOLDS
         else "held together with the other comparisons, it may be chance"
     )
     doubts = {
@@ -146,23 +148,42 @@ def _reached(arm: ArmFound, primary: str, of: Gain) -> float | None:
 
 
 def _control(known: Comparisons) -> list[str]:
-    """How far synthetic images get alone, and with labels that mean nothing."""
+    """How far synthetic images get alone, and whether labels that mean nothing hurt, as they must."""
+    alone = [arm for arm in known.arms if arm.arm.startswith("synthetic-only") and known.primary in arm.scores]
     said = []
-    for name, what in (("synthetic-only", "alone"), ("shuffled-labels", "with shuffled labels beside the real ones")):
-        found = [arm for arm in known.arms if arm.arm.startswith(name) and known.primary in arm.scores]
-        reached = [f"{arm.scores[known.primary].value:.3f}" for arm in found]
-        if reached:
-            which = f" ({words.listed(words.arm(arm.arm) for arm in found)})" if len(found) > 1 else ""
-            said.append(f"{what} reached {words.listed(reached)}{which}")
-    return [f"As controls, synthetic images {words.listed(said)}."] if said else []
+    if alone:
+        which = f" ({words.listed(words.arm(arm.arm) for arm in alone)})" if len(alone) > 1 else ""
+        reached = words.listed(f"{arm.scores[known.primary].value:.3f}" for arm in alone)
+        said.append(f"As a control, synthetic images alone reached {reached}{which}.")
+    shuffled = [c for c in known.comparisons if c.arm.startswith(SHUFFLED) and known.primary in c.changes]
+    return [*said, *(_shuffled(c, c.changes[known.primary], known) for c in shuffled)]
+
+
+def _shuffled(of: Comparison, change: Change, known: Comparisons) -> str:
+    """A control that is judged: synthetic images whose labels mean nothing have to hurt."""
+    kind = of.arm.removeprefix(SHUFFLED).removeprefix("-")  # "" for the main generator's
+    found = f"{words.signed(change.difference)} {words.metric(known.primary)}"
+    if change.low is not None and change.high is not None:
+        found += f", interval {words.between(change.low, change.high)}"
+    judged = "did not hurt: then something else than the labels of synthetic images carries the score."
+    if change.low is not None and change.high is not None:
+        if change.high < 0:
+            judged = "hurt, as they must."
+        elif change.low <= 0:
+            judged = (
+                "are not shown to hurt, though they must: something else than the labels of synthetic images may "
+                "carry the score."
+            )
+    whose = f" of {words.generator(kind)}" if kind else ""
+    return f"Shuffled labels{whose}, against {words.baseline(of.baseline)} ({found}), {judged}"
 
 
 def _caution(known: Comparisons, found: Iterable[Gain], has_patients: bool) -> str:
-    trainings = min(gain.trainings for gain in found)
+    folds = min(gain.folds for gain in found)
     once = all(arm.repeats == 1 for arm in known.arms)
     said = [
-        f"Intervals and p-values are over patients ({known.resamples:,} resamples, the same for both sides) and take "
-        "the trained classifiers as they are."
+        f"Intervals and p-values are over patients (a bootstrap of {known.resamples:,} resamples, the same for both "
+        "sides; Holm's adjustment is of its p-values) and take the trained classifiers as they are."
     ]
     if once:
         also = " in a fold" if len({fold for arm in known.arms for fold in arm.folds}) > 1 else ""
@@ -170,8 +191,11 @@ def _caution(known: Comparisons, found: Iterable[Gain], has_patients: bool) -> s
             f"Every arm was trained once{also}: how far two trainings differ is not in them "
             "(medsynth classify --seeds 3)."
         )
-    if trainings < FEWEST_TRAININGS:
-        said.append(f"With {words.count(trainings, 'training')} of an arm, no difference is called proven here.")
+    if folds < FEWEST_FOLDS:
+        said.append(
+            f"{words.count(folds, 'fold')} cannot settle anything, however often each is repeated: no difference is "
+            f"called proven with fewer than {FEWEST_FOLDS}."
+        )
     if not has_patients:
         said.append(
             "No patient ids were given, so the same patient may be on both sides of the split, "

@@ -3,7 +3,7 @@
 from medsynth.arms import without_repeat
 from medsynth.report import counts, novelty, words
 from medsynth.report import likeness as nearness
-from medsynth.report.answer import FEWEST_TRAININGS, gains
+from medsynth.report.answer import FEWEST_FOLDS, gains
 from medsynth.report.checklist.answered import BY_YOU, Answered
 from medsynth.report.collect import Found
 
@@ -107,8 +107,10 @@ def limits(found: Found) -> Answered:
         said.append("No patient ids: a patient may be in several parts.")
     if known and known.arms:
         trainings = min(len(arm.folds) * arm.repeats for arm in known.arms)
-        few = f", fewer than {FEWEST_TRAININGS}" if trainings < FEWEST_TRAININGS else ""
+        folds = min(len(set(arm.folds)) for arm in known.arms)
+        few = f", fewer than {FEWEST_FOLDS}" if folds < FEWEST_FOLDS else ""
         said.append(
-            f"Each arm was trained {words.count(trainings, 'time')}{few}; intervals take trained models as they are."
+            f"Each arm was trained {words.count(trainings, 'time')} on {words.count(folds, 'fold')}{few}; intervals "
+            "take trained models as they are."
         )
     return Answered(f"{' '.join(said)} Others: {BY_YOU}.", found.comparisons_file) if said and known else Answered()
