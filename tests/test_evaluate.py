@@ -38,12 +38,28 @@ def test_every_number_says_on_how_much_it_stands_and_who_saw_the_images(evaluate
     assert extractor.startswith("resnet34-fold0:")
     for name, score in found.items():
         assert score.n, name
-        assert score.unit in ("image", "pair"), name
+        assert score.unit in ("image", "pair", "patient"), name
         if not name.partition(".")[2].startswith(("colour", "sharpness")):
             assert extractor in str(score.extractor), name
     kid = found["synthetic.kid"]
     assert kid.ci_low is not None
     assert kid.ci_low <= kid.value <= kid.ci_high
+
+
+def test_the_excess_over_the_floor_has_an_interval_of_the_difference_itself(evaluated: RunDirectory) -> None:
+    found, summary = of(evaluated), evaluated.artifact("evaluate", 0, "geca").record()["summary"]
+    for name in ("kid", "kid_across"):
+        excess = found[f"excess.{name}"]
+        assert excess.value == pytest.approx(found[f"synthetic.{name}"].value - found[f"floor.{name}"].value)
+        assert excess.ci_low is not None
+        assert excess.ci_high is not None
+        assert excess.ci_low < excess.ci_high
+        assert summary[f"excess.{name}"] == float(f"{excess.value:.4g}")
+    tested = cohort.load(evaluated.artifact("ingest").folder).testing(0).samples
+    assert (found["excess.kid_across"].n, found["excess.kid_across"].unit) == (
+        len({s.patient for s in tested}),
+        "patient",
+    )
 
 
 def test_every_synthetic_image_has_its_quality_the_least_likely_first(evaluated: RunDirectory) -> None:

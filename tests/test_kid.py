@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from medsynth.metrics import kid as module
 from medsynth.metrics.interval import drawn_again
-from medsynth.metrics.kid import kid, kid_interval, kid_of_parts
+from medsynth.metrics.kid import kid, kid_drawn, kid_interval, kid_of_parts
 from medsynth.metrics.owned import Owned
 from medsynth.seeds import derive
 
@@ -164,3 +164,21 @@ def test_the_deviation_is_that_of_the_parts() -> None:
     values = [kid(x[ours], y[theirs]) for ours, theirs in zip(*taken, strict=True)]
     found = kid_of_parts(x, y, 5, parts=4)
     assert [found.mean, found.deviation] == pytest.approx([np.mean(values), np.std(values)], rel=1e-9)
+
+
+def test_the_excess_of_one_set_over_another_is_drawn_with_the_same_patients_for_both() -> None:
+    theirs, near, far = owned(0, 40, 2), owned(1, 60, 1, 0.2), owned(2, 50, 1, 0.8)
+    ours, floor = (kid_drawn(part, theirs, 3, 400, name) for part, name in ((far, "synthetic"), (near, "floor")))
+    value, across = ours.above(floor)
+    assert value.value == pytest.approx(kid(far.features, theirs.features) - kid(near.features, theirs.features))
+    assert across.value == pytest.approx(ours.intervals()[1].value - floor.intervals()[1].value)
+    assert across.low < across.value < across.high
+    assert kid_drawn(far, theirs, 3, 400, "floor").across[1:] != pytest.approx(ours.across[1:])  # draws of its own
+    apart = ours.across - kid_drawn(near, theirs, 4, 400, "floor").across  # other draws of the same patients
+    assert across.high - across.low < np.subtract(*np.quantile(apart[1:], [0.975, 0.025]))
+
+
+def test_nothing_exceeds_itself() -> None:
+    one = kid_drawn(owned(0, 9, 2), owned(1, 8, 2), 0, 20)
+    assert [each.value for each in one.above(one)] == [0, 0]
+    assert [(each.low, each.high) for each in one.above(one)] == [(0, 0), (0, 0)]

@@ -22,6 +22,22 @@ class Parts:
     images: int
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """KID of two sets as they are, first, and of every draw of their owners, (1 + replicate,)."""
+
+    plain: np.ndarray
+    across: np.ndarray  # without pairs of one owner
+
+    def intervals(self) -> tuple[Interval, Interval]:
+        """Of `plain` and of `across`."""
+        return _interval(self.plain), _interval(self.across)
+
+    def above(self, other: "Drawn") -> tuple[Interval, Interval]:
+        """By how much it exceeds another one, draw by draw: both with the same draws of the set they have in common."""
+        return _interval(self.plain - other.plain), _interval(self.across - other.across)
+
+
 def kid(ours: np.ndarray, theirs: np.ndarray) -> float:
     """The unbiased squared maximum mean discrepancy of two sets of features, each (image, feature), in float64.
 
@@ -39,12 +55,18 @@ def kid_interval(ours: Owned, theirs: Owned, seed: int, replicates: int = REPLIC
 
 
 def kid_intervals(ours: Owned, theirs: Owned, seed: int, replicates: int = REPLICATES) -> tuple[Interval, Interval]:
-    """`kid` of two sets, and its bootstrap interval: on both sides owners are drawn with replacement, not images.
+    """`kid` of two sets and that across owners, with the intervals of `kid_drawn`."""
+    return kid_drawn(ours, theirs, seed, replicates).intervals()
+
+
+def kid_drawn(ours: Owned, theirs: Owned, seed: int, replicates: int = REPLICATES, name: str = "ours") -> Drawn:
+    """`kid` of two sets, and of bootstrap replicates: on both sides owners are drawn with replacement, not images.
 
     Two draws of one owner are not compared with each other, nor is an image with itself. Such pairs, which no new
     sample of patients would hold, would pass for agreement within a set, and every replicate would be too large.
+    With one seed several sets, each by its `name`, meet the same draws of `theirs` and draws of their own.
 
-    The second one is across owners: it leaves out all pairs of one owner, in the value too. It is then the discrepancy
+    `across` is across owners: it leaves out all pairs of one owner, in the value too. It is then the discrepancy
     of images of different owners, and has no bias where a patient has several images. The published value has one,
     upwards: in a small set two images of one patient are compared more often than in all the world. Where two sets are
     of one kind the intervals are wider than they need be, because KID has no linear part there. Memory grows with the
@@ -53,13 +75,12 @@ def kid_intervals(ours: Owned, theirs: Owned, seed: int, replicates: int = REPLI
     mine, others = ours.of_owner(), theirs.of_owner()
     _two_each(len(mine), len(others))
     _two_each(len(np.unique(mine)), len(np.unique(others)), "owners")
-    w = _as_it_is_and_drawn_again(mine, replicates, derive(seed, "kid", "ours"))
+    w = _as_it_is_and_drawn_again(mine, replicates, derive(seed, "kid", name))
     v = _as_it_is_and_drawn_again(others, replicates, derive(seed, "kid", "theirs"))
     between = _owner_sums(ours.features, mine, theirs.features, others)
     twice = 2 * _form(w, between, v) / ((w @ np.bincount(mine)) * (v @ np.bincount(others)))
     within = zip(_within(ours.features, mine, w), _within(theirs.features, others, v), strict=True)
-    plain, across = (a + b - twice for a, b in within)
-    return Interval.of(float(plain[0]), plain[1:]), Interval.of(float(across[0]), across[1:])
+    return Drawn(*(a + b - twice for a, b in within))
 
 
 def kid_of_parts(made: np.ndarray, real: np.ndarray, seed: int, parts: int = PARTS) -> Parts:
@@ -80,6 +101,10 @@ def kid_of_parts(made: np.ndarray, real: np.ndarray, seed: int, parts: int = PAR
         taken.append(weights)
     found = _parts(made, real, *taken)
     return Parts(float(found.mean()), float(found.std()), images)
+
+
+def _interval(drawn: np.ndarray) -> Interval:
+    return Interval.of(float(drawn[0]), drawn[1:])
 
 
 def _two_each(ours: int, theirs: int, what: str = "images") -> None:

@@ -58,6 +58,11 @@ class Sets:
     ceiling: Part | None
     extractor: str
 
+    def named(self) -> dict[str, Part]:
+        """Each set that is compared with the unseen patients' images."""
+        found = {"synthetic": self.made, "floor": self.training}
+        return found | ({"ceiling": self.ceiling} if self.ceiling else {})
+
 
 def run(job: Job) -> Result:
     """Measure one generator's images in one fold."""
@@ -65,9 +70,10 @@ def run(job: Job) -> Result:
     everyone = cohort.load(job.input("ingest"))
     sets, found = _gathered(job), dict[str, Score]()
     notes: list[str] = []
-    named = {"synthetic": sets.made, "floor": sets.training} | ({"ceiling": sets.ceiling} if sets.ceiling else {})
+    drawn: dict[str, kid.Drawn] = {}
     steps: list[Callable[[], dict[str, Score]]] = [
-        *(lambda name=name, part=part: _distances(job, sets, name, part) for name, part in named.items()),
+        *(lambda name=name: _distances(job, sets, name, drawn) for name in sets.named()),
+        lambda: _excess(job, sets, drawn),
         *(lambda i=i, label=label: _of_label(job, sets, i, label) for i, label in enumerate(everyone.facts.labels)),
         lambda: _likelihood(job, sets),
         lambda: _qualities(job, sets),
@@ -83,9 +89,13 @@ def run(job: Job) -> Result:
         interrupt.check()
     found = {name: score for name, score in found.items() if isfinite(score.value)}
     scores.save(job.out, found)
-    shown = [name for name in found if name.count(".") == 1 and not name.endswith(("_across", "_of_parts"))]
+    shown = [name for name in found if name.startswith("excess.") or _in_summary(name)]
     summary = {"extractor": sets.extractor} | {name: float(f"{found[name].value:.4g}") for name in shown}
     return Result(summary, everyone.training(job.fold).patients_hash(), tuple(dict.fromkeys(notes)))
+
+
+def _in_summary(name: str) -> bool:
+    return name.count(".") == 1 and not name.endswith(("_across", "_of_parts"))
 
 
 def _gathered(job: Job) -> Sets:
@@ -116,10 +126,11 @@ def _part(samples: Sequence[Sample], found: Features, owners: Sequence[str]) -> 
     return Part(tuple(samples), Owned(values, np.array(owners)), labels)
 
 
-def _distances(job: Job, sets: Sets, name: str, part: Part) -> dict[str, Score]:
+def _distances(job: Job, sets: Sets, name: str, drawn: dict[str, kid.Drawn]) -> dict[str, Score]:
     """KID x 1000 and FID, precision, recall, density and coverage of one set against the unseen patients' images."""
-    seed, unseen = _seed(job, name), sets.unseen
-    plain, across = kid.kid_intervals(part.owned, unseen.owned, seed, job.settings.bootstrap or 1)
+    seed, unseen, part = _seed(job, name), sets.unseen, sets.named()[name]
+    drawn[name] = kid.kid_drawn(part.owned, unseen.owned, _seed(job, "kid"), job.settings.bootstrap or 1, name)
+    plain, across = drawn[name].intervals()
     near = neighbourhoods(unseen.owned.features, some(part.owned.features, len(unseen), seed), job.settings.neighbours)
     found = {
         "kid": _scaled(job, plain, 1000), "kid_across": _scaled(job, across, 1000),
@@ -131,6 +142,19 @@ def _distances(job: Job, sets: Sets, name: str, part: Part) -> dict[str, Score]:
         parts = kid.kid_of_parts(part.owned.features, unseen.owned.features, seed)
         found["kid_of_parts"] = Score(1000 * parts.mean)
     return _named(name, found, len(part), sets.extractor)
+
+
+def _excess(job: Job, sets: Sets, drawn: dict[str, kid.Drawn]) -> dict[str, Score]:
+    """By how much KID x 1000 of the synthetic images exceeds that of the real training images.
+
+    The same unseen patients are drawn for both, so that what these have in common cancels.
+    """
+    if not {"synthetic", "floor"} <= drawn.keys():
+        return {}
+    plain, across = drawn["synthetic"].above(drawn["floor"])
+    found = {"excess.kid": _scaled(job, plain, 1000), "excess.kid_across": _scaled(job, across, 1000)}
+    patients = len(np.unique(sets.unseen.owned.owners))
+    return {n: replace(score, n=patients, unit="patient", extractor=sets.extractor) for n, score in found.items()}
 
 
 def _of_label(job: Job, sets: Sets, label: int, called: str) -> dict[str, Score]:
