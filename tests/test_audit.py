@@ -187,6 +187,20 @@ def test_altered_copies_are_found_though_no_pixel_is_the_same(clinic: Clinic, au
     assert [c.times for c in times] == sorted((c.times for c in times), reverse=True)
 
 
+def test_a_few_altered_copies_among_many_poor_pictures_are_found(clinic: Clinic, audited: Audited) -> None:
+    """5 % of near copies among pictures that lie far from everything: hardly more are close than may be."""
+    dice = np.random.default_rng(0)
+    poor = np.tile(clinic.strangers.pixels, (6, 1, 1, 1))[:380].astype(float)
+    poor = np.roll(poor, 16, axis=1) + dice.normal(0, 40, poor.shape)
+    copies = clinic.pictures.pixels[clinic.spread] + dice.normal(0, 3, (20, 32, 32, 3))
+    found = audited(np.clip(np.concatenate([copies, poor]), 0, 255).astype(np.uint8))
+    assert found.scores["synthetic.exact_duplicates"].value == 0
+    assert found.scores["features.c05"].ci_low <= 0.05  # type: ignore[operator]
+    assert found.scores["appearance.c05"].ci_low <= 0.05  # type: ignore[operator]
+    assert not found.passed
+    assert any("are copies of a training image, altered or not" in why for why in found.result.summary["reasons"])
+
+
 def test_further_photographs_of_training_patients_are_found(clinic: Clinic, audited: Audited) -> None:
     """One photograph of each trained eye is no training image here but a synthetic one."""
     rows = clinic.training
@@ -244,11 +258,18 @@ def test_a_training_image_under_a_new_patient_s_name_does_not_hide_copies(clinic
 
 def test_the_threshold_is_the_recipe_s(clinic: Clinic, audited: Audited) -> None:
     altered = np.clip(clinic.pictures.pixels[clinic.spread].astype(int) + 3, 0, 255).astype(np.uint8)
-    assert audited(planted(clinic, altered), threshold=0.9).passed
+    found = audited(planted(clinic, altered), threshold=0.9)
+    assert not any("are allowed" in reason for reason in found.result.summary["reasons"])
+    assert not found.passed  # copies are none the less copies
 
 
 def test_without_an_interval_nothing_passes() -> None:
-    gate = {"features": Measured(0.0, 50), "appearance": Measured(0.0, 50, 0.0, 0.01)}
+    unsure, sure = Measured(0.0, 50), Measured(0.0, 50, 0.0, 0.01)
+    numbers = ("c05", "copy_ratio", "copy_excess")
+    gate = {
+        "features": dict.fromkeys(numbers, unsure),
+        "appearance": dict.fromkeys(numbers, sure) | {"copy_excess": Measured(0.0, 50, -0.01, 0.0)},
+    }
     (reason,) = audit.verdict(gate, 0, 0.05)
     assert "By features, it cannot be told" in reason
 

@@ -8,8 +8,8 @@ from medsynth.metrics.measured import Bootstrap, Measured
 from medsynth.metrics.memorisation import measure, measure_classes
 
 NAMES = {
-    "c05", "c01", "patient_ratio", "copy_ratio", "auth_pct", "auth_pct_patient", "identifiability",
-    "identifiability_as_few", "c_t", "c_t_p", "n_mem", "most_copied",
+    "c05", "c01", "patient_ratio", "copy_ratio", "copy_excess", "auth_pct", "auth_pct_patient",
+    "identifiability", "identifiability_as_few", "c_t", "c_t_p", "n_mem", "most_copied",
 }  # fmt: skip
 
 

@@ -21,6 +21,22 @@ def copy_share(made: PerImage, new: PerImage, bootstrap: Bootstrap) -> Measured:
     return bootstrap.measured(share, (made.patients,), n=len(made.values), expected=expected)
 
 
+def copies_beyond(made: PerImage, new: PerImage, bootstrap: Bootstrap) -> Measured:
+    """How much larger the share of copies is than that of one more new patient's images may be, -1 to 1.
+
+    The share of synthetic images with a copy ratio below 1/3, less (hits + 1) / (n + 1) of n images of new patients:
+    as in closeness.unusual, one more image counts as a hit, so that few new images do not make any hit suspicious. The
+    interval draws patients of both; above 0 its lower limit says that more are copies than new patients' images seem
+    to be, and for a generator that copies nobody it is above 0 about as seldom as an interval of its level may be.
+    """
+    copied, alike = made.values < COPY, new.values < COPY
+
+    def beyond(ours: np.ndarray, theirs: np.ndarray) -> float:
+        return float(ours[copied].sum() / ours.sum() - (theirs[alike].sum() + 1) / (theirs.sum() + 1))
+
+    return bootstrap.measured(beyond, (made.patients, new.patients), n=len(made.values), expected=0.0)
+
+
 def times_copied(found: Nearest, limit: float, known: int) -> np.ndarray:
     """How many synthetic images have each of `known` training images as their nearest, closer than `limit`, (known,).
 

@@ -7,7 +7,7 @@ import numpy as np
 from medsynth.metrics.authenticity import authentic_percentage
 from medsynth.metrics.calibrated import closer_share, closer_share_of_class
 from medsynth.metrics.closeness import USUAL, unusual
-from medsynth.metrics.copying import copy_share, times_copied
+from medsynth.metrics.copying import copies_beyond, copy_share, times_copied
 from medsynth.metrics.data_copying import data_copying
 from medsynth.metrics.identifiability import identifiability
 from medsynth.metrics.measured import Bootstrap, Measured, PerImage
@@ -60,7 +60,8 @@ def measure(found: Compared, bootstrap: Bootstrap) -> dict[str, Measured]:
     c05, c01             share closer than all but 5 % or 1 % of new images (calibrated.closer_share)
     patient_ratio        the same by the ratio of distances to two patients; unlike c05 it does not say that an image is
                          close where all are
-    copy_ratio           share with a copy ratio below 1/3
+    copy_ratio           share with a copy ratio below 1/3; copy_excess: how much more than of new images, with an
+                         interval over both (copying.copies_beyond)
     auth_pct             authentic images, percent; auth_pct_patient: by the nearest image of another patient
     identifiability      of as many synthetic images as training ones; identifiability_as_few: of as many as new ones,
                          which can be compared with the new ones' value
@@ -80,6 +81,7 @@ def measure(found: Compared, bootstrap: Bootstrap) -> dict[str, Measured]:
         "c01": closer_share(*distances, bootstrap, RARE),
         "patient_ratio": closer_share(*by_patient, bootstrap, USUAL),
         "copy_ratio": copy_share(*by_image, bootstrap),
+        "copy_excess": copies_beyond(*by_image, bootstrap),
         "auth_pct": authentic_percentage(made, new, found.among.next_distance, patients, bootstrap),
         "auth_pct_patient": authentic_percentage(made, new, found.among.other_distance, patients, bootstrap),
         **_identified(found, bootstrap),

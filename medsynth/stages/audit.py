@@ -38,14 +38,14 @@ def run(job: Job) -> Result:
     material, doubles, notes = gather(job)
     bootstrap = Bootstrap(_seed(job), job.settings.bootstrap)
     found: dict[str, Score] = {}
-    gate: dict[str, Measured] = {}
+    gate: dict[str, Mapping[str, Measured]] = {}
     pairs: list[audit.Pair] = []
     copied: list[audit.Copied] = []
     for turn, (name, extractor, space) in enumerate(spaces(material), 1):
         compared = memorisation.compare(space)
         measured = _numbers(compared, material, bootstrap)
         found |= {f"{name}.{key}": score for key, score in _scored(measured, extractor)}
-        gate[name] = measured["c05"]
+        gate[name] = measured
         pairs += evidence.pairs(name, compared, material, job.settings.gallery)
         copied += evidence.copied(name, compared, material)
         job.progress(f"audit {job.kind}, fold {job.fold}: compared", turn, 2)
@@ -119,20 +119,30 @@ def spaces(material: Material) -> Iterator[tuple[str, str, Space]]:
     yield APPEARANCE, APPEARANCE, space(embedded, appearance(made.pixels), appearance(new.pixels))
 
 
-def verdict(gate: Mapping[str, Measured], exact: int, threshold: float) -> list[str]:
-    """Why the audit is not passed, in sentences; none: it is. `gate` is c05 of each space, `exact` counts copies."""
+def verdict(gate: Mapping[str, Mapping[str, Measured]], exact: int, threshold: float) -> list[str]:
+    """Why the audit is not passed, in sentences; none: it is. `gate` holds c05, copy_ratio and copy_excess of each
+    space, `exact` counts copies."""
     reasons = []
-    for name, measured in gate.items():
-        if measured.ci_low is None:
+    for name, of in gate.items():
+        close, copies, beyond = of["c05"], of["copy_ratio"], of["copy_excess"]
+        if close.ci_low is None or beyond.ci_low is None:
             reasons.append(
                 f"By {name}, it cannot be told how close synthetic images may come: there are too few images of new "
                 "patients to compare with, or no interval was asked for (audit.bootstrap = 0)."
             )
-        elif measured.ci_low > threshold:
+            continue
+        if close.ci_low > threshold:
             reasons.append(
-                f"By {name}, {measured.value:.1%} of the synthetic images are closer to a training image than all but "
-                f"5 % of new patients' images are (95 % interval: {measured.ci_low:.1%} to {measured.ci_high:.1%}); "
+                f"By {name}, {close.value:.1%} of the synthetic images are closer to a training image than all but "
+                f"5 % of new patients' images are (95 % interval: {close.ci_low:.1%} to {close.ci_high:.1%}); "
                 f"{threshold:.1%} are allowed."
+            )
+        if beyond.ci_low > 0:
+            reasons.append(
+                f"By {name}, {copies.value:.1%} of the synthetic images are copies of a training image, altered or "
+                "not: three times nearer to it than to the next, which "
+                f"{f'{copies.expected:.1%}' if copies.expected else 'none'} of new patients' images are (at least "
+                f"{beyond.ci_low:.1%} more, by the 95 % interval of the difference)."
             )
     if exact:
         reasons.append(f"{exact} synthetic image(s) are a training image in every pixel, as small pictures.")
@@ -142,7 +152,8 @@ def verdict(gate: Mapping[str, Measured], exact: int, threshold: float) -> list[
 def _passing(threshold: float) -> str:
     return (
         "Neither by features nor by appearance is the share of synthetic images that are closer to a training image "
-        f"than all but 5 % of new patients' images are above {threshold:.1%} beyond doubt (95 % interval), and none is "
+        f"than all but 5 % of new patients' images are above {threshold:.1%} beyond doubt (95 % interval), nor are "
+        "more of them three times nearer to one training image than to the next than new patients' images are, and none is "
         "an exact copy. That is evidence for a decision, and no proof that nobody can be recognised."
     )
 
