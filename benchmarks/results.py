@@ -38,7 +38,10 @@ that score which the sentence above is about. (Sections without these were writt
 
 SEGMENTERS = """Masks of test images; in brackets the 95 % interval by resampling patients, or lesions where these
 stand for them. Where minutes were given and not steps, a segmenter learns in so many steps as it gets
-done beside the others."""
+done beside the others. To be beaten were, on ISIC 2018 at 256 pixels after hours on a GPU: 0.878 Dice, each image at
+five thresholds, of the paper of MultiCBAM-MedSegDiffNCA with 412 thousand parameters; 0.895 pooled over all pixels, of
+convolutional networks of 50 thousand (EGE-UNet and its like). Other pictures, sizes and protocols: whoever is near them
+here has not beaten them."""
 
 
 def facts_of(run: RunDirectory) -> dict[str, Any]:
@@ -103,6 +106,13 @@ def _segmenters(found: Found) -> list[dict[str, str]]:
     return rows
 
 
+def _reached(facts: dict[str, Any]) -> str:
+    """Who fits best, in a sentence."""
+    order = sorted(facts["segmenters"], key=lambda row: -float(row["Dice"].split()[0]))
+    said = [f"{row['segmenter']} {row['Dice'].split()[0]} ({row['parameters']} parameters)" for row in order]
+    return f"**Reached at {facts['image_size']} pixels, mean Dice of an image: {'; '.join(said)}.**"
+
+
 def _distances(summary: dict[str, Any]) -> str:
     """A fold's distance, and in brackets that of real training images and of the codec's reconstructions."""
     synthetic, *others = (summary.get(f"{of}.kid") for of in ("synthetic", "floor", "ceiling"))
@@ -145,7 +155,7 @@ def section(name: str, facts: dict[str, Any], command: str) -> str:
         lines += ["On the same patients (95 % interval by resampling them; p by the same draws, adjusted by Holm):", ""]
         lines += [*(f"- {name}: {said}" for name, said in told.items()), ""]
     if facts.get("segmenters"):
-        lines += [SEGMENTERS, "", measure.table(facts["segmenters"]), ""]
+        lines += [SEGMENTERS, "", _reached(facts), "", measure.table(facts["segmenters"]), ""]
     for table in facts["tables"]:
         lines += [f"By {table['unit']} ({table['tested']}):", ""]
         lines += ["| | " + " | ".join(table["arms"]) + " |", "|---|" + "--:|" * len(table["arms"])]
