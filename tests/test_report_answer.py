@@ -115,20 +115,47 @@ def test_the_three_questions_are_answered_with_number_interval_patients_and_file
     )
     assert helped.lines[0].source == "compare/comparisons.json"
     assert "24 eyes of 12 patients, 8 with a finding, 4 with the rarest (exudate)" in helped.standing
-    assert (like.lines[0].number, like.lines[0].interval) == ("35.4", "17 to 63.2")
-    assert "other real images −2.90 (−18.5 to 17.7)" in like.lines[0].note
+    assert (like.lines[0].number, like.lines[0].interval) == ("38.3", "−4.10 to 66")
+    assert "synthetic images 35.4 (17 to 63.2), other real images −2.90 (−18.5 to 17.7)" in like.lines[0].note
     assert "of 4 patients" in like.standing
-    assert (new.verdict, new.lines[0].number) == ("Not shown; the audit was not passed in 1 of 3 cases.", "30.0 %")
+    assert (new.verdict, new.lines[0].number) == (
+        "Not shown; the audit was not passed in 1 of 3 cases: 30.0 % are closer to a training image than nearly all new "
+        "patients' images.",
+        "30.0 %",
+    )
     assert new.lines[0].source == "fold-1/audit/geca/scores.json"  # the audit that is to be looked at first
 
 
 @pytest.mark.parametrize(
-    ("ours", "verdict"),
-    [((5.0, -3, 12), "Yes"), ((35.4, 17.0, 63.2), "Perhaps not"), ((90.0, 60.0, 120.0), "No, farther")],
+    ("more", "verdict"),
+    [
+        ((1.2, -3.0, 12.0), "No difference found on 4 patients."),
+        ((60.0, 30.0, 90.0), "No, farther from new patients' images than other real images are."),
+        ((-60.0, -90.0, -30.0), "Nearer to new patients' images than other real images are."),
+        (None, "Not held against other real images; medsynth evaluate does it."),
+    ],
 )
-def test_likeness_is_held_against_that_of_other_real_images(tmp_path: Path, ours: Interval, verdict: str) -> None:
-    found = collect(evaluate(DrawnRun(tmp_path / "run").ingest().expand(0), 0, ours=ours).artifacts())
-    assert summary.parts(found, answer(None))[1].verdict.startswith(verdict)
+def test_likeness_is_held_against_that_of_other_real_images_and_no_difference_is_no_likeness(
+    tmp_path: Path, more: Interval | None, verdict: str
+) -> None:
+    found = collect(evaluate(DrawnRun(tmp_path / "run").ingest().expand(0), 0, more=more).artifacts())
+    like = summary.parts(found, answer(None))[1]
+    assert like.verdict == verdict
+    assert "Yes" not in like.verdict
+    assert like.lines[0].interval == {(60.0, 30.0, 90.0): "30 to 90", None: "17 to 63.2"}.get(
+        more, like.lines[0].interval
+    )
+
+
+def test_verdict_and_number_are_of_the_same_fold(tmp_path: Path) -> None:
+    """One fold is farther beyond doubt; another one by more, but that may be chance."""
+    run = DrawnRun(tmp_path / "run").everything()
+    for fold, more in enumerate([(90.0, -20.0, 200.0), (30.0, 10.0, 50.0), (5.0, -5.0, 15.0)]):
+        evaluate(extract(run, fold), fold, more=more)
+    like = summary.parts(collect(run.artifacts()), answer(None))[1]
+    assert like.verdict.startswith("No, farther")
+    assert (like.lines[0].number, like.lines[0].source) == ("30", "fold-1/evaluate/geca/scores.json")
+    assert "of fold 1" in like.standing
 
 
 def test_a_question_that_was_not_measured_names_the_command_that_measures_it(tmp_path: Path) -> None:

@@ -67,6 +67,7 @@ def _help(found: Found, _: Progress) -> Facts:
         "known": known,
         "differences": differences.table(found, known) if known else None,
         "pooled": differences.pooled(found, known) if known else None,
+        "areas": differences.areas(found, known) if known else None,
         "decisions": differences.decisions(found, known) if known else None,
         "of_labels": differences.of_labels(known, tested) if known and tested else [],
         "tested": tested,
@@ -106,6 +107,7 @@ def _new(found: Found, progress: Progress) -> Facts:
     return {
         "tables": first,
         "other_tables": others,
+        "by_label": novelty.by_label(found),
         "galleries": gallery.galleries(found),
         "closeness": [c for c in close if c],
         "compare_side": min(nearest.SIDE, found.cohort.facts.image_size),

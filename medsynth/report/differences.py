@@ -47,11 +47,13 @@ def table(found: Found, known: Comparisons) -> Table:
         Row(_against(c), _cells(c, c.changes[known.primary])) for c in _ordered(known) if known.primary in c.changes
     ]
     heads = ("difference", f"{words.percent(known.level)} interval", "p", "permuted", "over folds", "Holm")
+    family = sum(c.declared for c in known.comparisons if known.primary in c.changes)
     title = f"{words.metric(known.primary)} by {known.unit}, each fold's mean"
     remark = (
-        f"p: by {known.resamples:,} resamples of the patients, the same for both arms, as is the interval; permuted: "
-        "arms swapped within patients; over folds: a t-test that knows that folds share patients; Holm: the "
-        "declared comparisons held together, a dash is a control. Trained models are taken as they are."
+        f"p: of the bootstrap, by {known.resamples:,} resamples of the patients, the same for both arms, as is the "
+        "interval; permuted: arms swapped within patients; over folds: a t-test that knows that folds share patients, "
+        f"a dash for one fold; Holm: the bootstrap's p, adjusted for {words.count(family, 'declared comparison')}, a "
+        "dash is a control. Trained models are taken as they are."
     )
     return Table(title, heads, rows, (found.comparisons_file,), remark=remark)
 
@@ -89,6 +91,24 @@ def decisions(found: Found, known: Comparisons) -> Table:
         "These p-values are not adjusted for their number."
     )
     return Table("", heads, rows, (found.comparisons_file,), remark=remark)
+
+
+def areas(found: Found, known: Comparisons) -> Table:
+    """DeLong's test of the area under the ROC curve of each label."""
+    rows = [
+        Row(
+            f"{_against(c)}, {words.label(label)}",
+            (words.signed(c.delong[label].difference), words.chance(c.delong[label].p)),
+        )
+        for c in _ordered(known)
+        for label in known.labels
+        if label in c.delong
+    ]
+    remark = (
+        f"DeLong's test over patients and folds, in which two {words.MANY[known.unit]} of a patient are less than two "
+        "patients. These p-values are not adjusted for their number."
+    )
+    return Table("", ("difference in AUC", "p, DeLong"), rows, (found.comparisons_file,), remark=remark)
 
 
 def _ordered(known: Comparisons) -> list[Comparison]:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from medsynth.artifacts.scores import Score
 from medsynth.report import words
 from medsynth.report.collect import NOTHING, Found, Made
-from medsynth.report.proof import Row, Table, said
+from medsynth.report.proof import Row, Table, head, sized
 
 DISTANCE = "kid_across"  # judged by: pairs of images of one patient, which are alike in any case, are left out
 PARTS = {"synthetic": "synthetic", "floor": "real training images", "ceiling": "test images through the codec"}
+NATS = "hundredths of a nat a dimension"
 NUMBERS = {  # score of `evaluate` -> how the page calls it
     "kid": "KID × 1000",
     "kid_across": "KID × 1000, pairs of one patient left out",
@@ -17,10 +18,10 @@ NUMBERS = {  # score of `evaluate` -> how the page calls it
     "recall": "Recall",
     "density": "Density",
     "coverage": "Coverage",
-    "fld": "FLD",
-    "gap": "Generalisation gap",
+    "fld": f"FLD, {NATS}",
+    "gap": f"Generalisation gap, {NATS}",
     "gap_z": "Generalisation gap, deviations from real images'",
-    "quality": "Quality: how likely an image is among new patients'",
+    "quality": f"Quality: how likely an image is among new patients', {NATS}",
     "diversity": "Distance of two images of one class",
     "vendi": "Vendi score",
     "colour_shift": "Shift of the mean colour, grey levels",
@@ -28,44 +29,52 @@ NUMBERS = {  # score of `evaluate` -> how the page calls it
 }
 
 
+VERDICTS = ("farther", "", "no difference", "nearer")  # the worst first; "": not held against real images
+
+
 @dataclass(frozen=True)
 class Distance:
-    """How far one generator's images of a fold are from new patients' images, and how far real images are."""
+    """How far one generator's images of a fold are from new patients' images, how far real images are, and by how much
+    more the former are, on the same draws of patients; None where that was not measured."""
 
     made: Made
     ours: Score
     real: Score | None
+    more: Score | None
 
     @property
     def verdict(self) -> str:
-        """`as near`, `farther`, or `perhaps farther` where the intervals overlap; `` where nothing can be said."""
-        if self.real is None or self.real.ci_high is None:
+        """`farther` or `nearer` where zero is outside the interval of the difference, `no difference` where it is
+        inside, which shows no likeness; `` where the difference or its interval was not measured."""
+        if self.more is None or self.more.ci_low is None or self.more.ci_high is None:
             return ""
-        if self.ours.value <= self.real.ci_high:
-            return "as near"
-        clear = self.ours.ci_low is not None and self.ours.ci_low > self.real.ci_high
-        return "farther" if clear else "perhaps farther"
+        if self.more.ci_low > 0:
+            return "farther"
+        return "nearer" if self.more.ci_high < 0 else "no difference"
 
     @property
     def excess(self) -> float:
+        if self.more is not None:
+            return self.more.value
         return self.ours.value - (self.real.value if self.real else 0.0)
 
 
 def distances(found: Found) -> list[Distance]:
     """Of every evaluation that holds the distance."""
     return [
-        Distance(made, made.scores[f"synthetic.{DISTANCE}"], made.scores.get(f"floor.{DISTANCE}"))
-        for made in found.of("evaluate")
-        if f"synthetic.{DISTANCE}" in made.scores
+        Distance(m, ours, m.scores.get(f"floor.{DISTANCE}"), m.scores.get(f"excess.{DISTANCE}"))
+        for m in found.of("evaluate")
+        if (ours := m.scores.get(f"synthetic.{DISTANCE}"))
     ]
 
 
 def farthest(found: Found) -> list[Distance]:
-    """Of each generator, the fold in which its images are farthest from new patients', more than real ones are."""
+    """Of each generator the fold with the worst verdict; of several, that in which its images are farthest from new
+    patients', more than real ones are."""
     kinds: dict[str, list[Distance]] = {}
     for distance in distances(found):
         kinds.setdefault(distance.made.kind, []).append(distance)
-    return [max(some, key=lambda d: d.excess) for some in kinds.values()]
+    return [min(some, key=lambda d: (VERDICTS.index(d.verdict), -d.excess)) for some in kinds.values()]
 
 
 def tables(found: Found) -> tuple[list[Table], list[Table]]:
@@ -77,12 +86,19 @@ def tables(found: Found) -> tuple[list[Table], list[Table]]:
 
 
 def _table(made: Made) -> Table:
+    sizes = {part: _size(made, part) for part in PARTS}
     rows = []
     for key, name in NUMBERS.items():
-        cells = tuple(said(made.scores.get(f"{part}.{key}")) for part in PARTS)
+        cells = tuple(sized(made.scores.get(f"{part}.{key}"), sizes[part]) for part in PARTS)
         if any(cell != NOTHING for cell in cells):
             rows.append(Row(name, cells))
     title = f"{words.generator(made.kind)}, fold {made.fold}"
     seen_by = str(made.get("summary").get("extractor", ""))
     remark = f"Seen by {seen_by}; numbers by another extractor cannot be compared with these." if seen_by else ""
-    return Table(title, tuple(PARTS.values()), rows, (f"{made.path}/scores.json",), remark=remark)
+    heads = tuple(head(name, sizes[part]) for part, name in PARTS.items())
+    return Table(title, heads, rows, (f"{made.path}/scores.json",), remark=remark)
+
+
+def _size(made: Made, part: str) -> int | None:
+    """How many images a column is of: those of its distances."""
+    return next((n for key in NUMBERS if (score := made.scores.get(f"{part}.{key}")) and (n := score.n)), None)

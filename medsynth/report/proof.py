@@ -38,6 +38,19 @@ def said(score: Score | None, *, percent: bool = False) -> str:
     return f"{text} ({number(score.ci_low)} to {number(score.ci_high)})"
 
 
+def head(name: str, images: int | None) -> str:
+    """`synthetic, n = 630`: a column with the number of images that its numbers are of."""
+    return name if images is None else f"{name}, n\u00a0=\u00a0{images:,}"
+
+
+def sized(score: Score | None, images: int | None, *, percent: bool = False) -> str:
+    """As `said`, and of how many, where that is not the column's number of images."""
+    text = said(score, percent=percent)
+    if score is None or score.n in (None, images):
+        return text
+    return f"{text}, n\u00a0=\u00a0{score.n:,}{'' if score.unit in (None, 'image') else f' {score.unit}s'}"
+
+
 def share(value: float) -> str:
     """A share in per cent, without the sign: `21.9`, `0.16`."""
     return f"{100 * value:.1f}" if value == 0 or abs(value) >= 0.001 else f"{100 * value:.2g}"

@@ -2,12 +2,12 @@
 number, its interval, on how many it stands and the file it came from; or that it was not measured, and by what it is.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from medsynth.artifacts.cohort import Sample
 from medsynth.artifacts.scores import Score
-from medsynth.report import counts, likeness, novelty, proof, words
+from medsynth.report import counts, likeness, novelty, proof, signs, words
 from medsynth.report.answer import Answer, Gain
 from medsynth.report.collect import Found
 
@@ -20,11 +20,11 @@ GAINS = {  # verdict -> in a line
     "perhaps lower": "Perhaps they harm; not settled.",
     "lower": "No, they harm.",
 }
-DISTANCES = {  # verdict -> in a line, the best first
-    "as near": "Yes, as near as other real images.",
-    "": "Not settled.",
-    "perhaps farther": "Perhaps not; not settled.",
-    "farther": "No, farther than other real images.",
+DISTANCES = {  # verdict -> in a line, the best first; that nothing was found is no likeness
+    "nearer": "Nearer to new patients' images than other real images are.",
+    "no difference": "No difference found",
+    "": "Not held against other real images; medsynth evaluate does it.",
+    "farther": "No, farther from new patients' images than other real images are.",
 }
 
 
@@ -119,7 +119,7 @@ def _generators(arm: str) -> str:
 
 def _gained(gain: Gain, source: str) -> Line:
     interval = "" if gain.low is None or gain.high is None else words.between(gain.low, gain.high)
-    note = f"adjusted p\u00a0{words.chance(gain.p)}" if gain.p is not None else ""
+    note = f"bootstrap p, adjusted by Holm, {words.chance(gain.p)}" if gain.p is not None else ""
     return Line(_generators(gain.arm), words.signed(gain.difference), interval, note, source)
 
 
@@ -129,24 +129,40 @@ def _like(found: Found) -> Part:
         own.setdefault(words.generator(distance.made.kind), []).append(distance)
     if not own:
         return Part("like", LIKE, NOT_MEASURED, "like", command="medsynth evaluate")
-    order = list(DISTANCES)
-    verdicts = {name: max((d.verdict for d in some), key=order.index) for name, some in own.items()}
     worst = {words.generator(d.made.kind): d for d in likeness.farthest(found)}
     lines = tuple(_distant(name, d, len(own[name])) for name, d in worst.items())
-    meaning = "KID × 1000, a distance to new patients' images"
     first = next(iter(worst.values()))
+    meaning = "KID × 1000, a distance to new patients' images"
+    if first.more:
+        meaning += ": so much more for synthetic images than for other real ones"
     fold = first.made.fold or 0
     standing = _against(found, fold, first.ours, found.cohort.testing(fold).samples)
-    return Part("like", LIKE, _of_best(verdicts, DISTANCES), "like", meaning, lines, standing)
+    whom = "patient" if found.cohort.facts.has_patients else "image"
+    told = DISTANCES | {"no difference": _undecided(worst.values(), whom)}
+    verdict = _of_best({name: d.verdict for name, d in worst.items()}, told)
+    return Part("like", LIKE, verdict, "like", meaning, lines, standing)
+
+
+def _undecided(found: Iterable[likeness.Distance], whom: str) -> str:
+    """`No difference found on 37 patients.`: on how many nothing was found is all that can be said."""
+    sizes = {words.count(d.more.n, whom) for d in found if d.more and d.more.n}
+    where = f" on {sizes.pop()}" if len(sizes) == 1 else ""
+    return f"{DISTANCES['no difference']}{where}."
 
 
 def _distant(name: str, of: likeness.Distance, folds: int) -> Line:
-    note = _fold(of.made.fold, folds)
-    if of.real:
-        between = _between(of.real, words.number)
-        note = f"other real images {words.number(of.real.value)}{f' ({between})' if between else ''}; {note}"
-    interval = _between(of.ours, words.number)
-    return Line(name, words.number(of.ours.value), interval, note, f"{of.made.path}/scores.json")
+    """What the verdict is of: by how much more they differ than real images; else the distance alone."""
+    source, where = f"{of.made.path}/scores.json", _fold(of.made.fold, folds)
+    others = f"other real images {_with_interval(of.real)}; " if of.real else ""
+    if of.more is None:
+        return Line(name, words.number(of.ours.value), _between(of.ours, words.number), f"{others}{where}", source)
+    note = f"synthetic images {_with_interval(of.ours)}, {others}{where}"
+    return Line(name, words.number(of.more.value), _between(of.more, words.number), note, source)
+
+
+def _with_interval(score: Score) -> str:
+    between = _between(score, words.number)
+    return words.number(score.value) + (f" ({between})" if between else "")
 
 
 def _new(found: Found) -> Part:
@@ -158,13 +174,10 @@ def _new(found: Found) -> Part:
         own.setdefault(words.generator(each.made.kind), []).append(each)
     worst = {words.generator(a.made.kind): a for a in novelty.worst(found)}
     lines = tuple(_close(name, a, own[name]) for name, a in worst.items())
-    passed = sum(a.passed for a in audits)
-    verdict = "No sign of copying; the audit was passed."
-    if any(a.close.value > a.expected for a in audits):
-        verdict = "Not settled; the audit was passed, but closer than expected."
-    if passed < len(audits):
-        many = f" in {len(audits) - passed} of {len(audits)} cases" if len(audits) > 1 else ""
-        verdict = f"Not shown; the audit was not passed{many}."
+    verdict = signs.verdict(
+        [a.signs for a in audits], failed=sum(not a.passed for a in audits), of=len(audits),
+        close=any(a.close.value > a.expected for a in audits),
+    )  # fmt: skip
     first = next(iter(worst.values()))
     meaning = (
         "of the synthetic images are closer to a training image than 95 % of new patients' images are; "

@@ -153,8 +153,8 @@ def _passing(threshold: float) -> str:
     return (
         "Neither by features nor by appearance is the share of synthetic images that are closer to a training image "
         f"than all but 5 % of new patients' images are above {threshold:.1%} beyond doubt (95 % interval), nor are "
-        "more of them three times nearer to one training image than to the next than new patients' images are, and none is "
-        "an exact copy. That is evidence for a decision, and no proof that nobody can be recognised."
+        "more of them three times nearer to one training image than to the next than new patients' images are, and "
+        "none is an exact copy. That is evidence for a decision, and no proof that nobody can be recognised."
     )
 
 

@@ -150,9 +150,9 @@ def _summary(found: Comparisons) -> dict[str, Any]:
 
 
 def _said(comparison: Comparison, change: Change) -> str:
-    """`+0.031 (-0.004 to 0.066), p 0.081, adjusted 0.24`."""
+    """`+0.031 (-0.004 to 0.066), bootstrap p 0.081, by Holm 0.24`."""
     between = f" ({change.low:.3f} to {change.high:.3f})" if change.low is not None else ""
-    return f"{change.difference:+.3f}{between}, p {change.p:.2g}, adjusted {comparison.holm_p:.2g}"
+    return f"{change.difference:+.3f}{between}, bootstrap p {change.p:.2g}, by Holm {comparison.holm_p:.2g}"
 
 
 def _cautions(found: Comparisons) -> list[str]:
