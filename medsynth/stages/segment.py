@@ -74,7 +74,10 @@ def _judge(job: Job, masker: Masker, parts: Parts) -> dict[str, Any]:
     segmentations.save(job.out, tested.rows)
     scores.save(job.out, found)
     training = parts.training.facts
-    facts = {"variant": job.kind, "image_size": training.image_size, "combine": job.settings.combine, **asdict(chosen)}
+    facts = {
+        "variant": job.kind, "image_size": training.image_size, "crop": _crop(job), "combine": job.settings.combine,
+        **asdict(chosen), "chosen_on": len(parts.selection.samples),
+    }  # fmt: skip
     segmenters.save(job.out, masker.model, job.settings, channels=training.channels, facts=facts)
     return {
         "tested": len(tested.rows),
@@ -84,6 +87,12 @@ def _judge(job: Job, masker: Masker, parts: Parts) -> dict[str, Any]:
         **masker.cost((training.image_size, training.image_size), tested.runs),
         **cost.peak_memory(job.device),
     }
+
+
+def _crop(job: Job) -> str:
+    """How pictures became squares: a segmenter is shown others in the same way."""
+    (ingest,) = job.all("ingest")
+    return str(ingest.record()["settings"]["crop"])
 
 
 def forecast(job: Job) -> dict[str, Any]:
