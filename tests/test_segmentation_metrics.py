@@ -1,6 +1,7 @@
 """Scores of masks agree with their definitions, on masks of any shape."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import roc_auc_score
 
 from medsynth.metrics import ensembles, masks, segmentation
+from medsynth.metrics import staple as staples
 from medsynth.metrics.measured import Bootstrap
 from medsynth.metrics.segmentation import Judged
 from medsynth.metrics.staple import staple
@@ -82,6 +84,26 @@ def test_staple_is_expectation_maximisation_as_published(seed: int) -> None:
     true = dice.random((12, 12)) < 0.3
     said = np.stack([true ^ (dice.random(true.shape) < rate) for rate in (0.05, 0.1, 0.2, 0.3)])
     np.testing.assert_allclose(staple(said).reshape(-1), plain_staple(said, 100), atol=1e-4)
+
+
+@given(arrays(bool, st.tuples(st.integers(1, 20), st.integers(1, 6), st.integers(1, 6))))
+def test_pixels_are_counted_by_what_raters_say_together_as_a_sorted_table_has_them(said: np.ndarray) -> None:
+    votes = said.reshape(len(said), -1)
+    patterns, of_pixel, count = staples._patterns(votes)
+    plain, of_plain, count_plain = np.unique(votes.T, axis=0, return_inverse=True, return_counts=True)
+    assert np.array_equal(patterns, plain)
+    assert np.array_equal(of_pixel, of_plain.reshape(-1))
+    assert np.array_equal(count, count_plain)
+
+
+def test_staple_of_many_pixels_takes_little_more_room_than_the_votes_and_the_answer() -> None:
+    votes = np.random.default_rng(0).random((5, 1000, 1000)) < 0.3
+    tracemalloc.start()
+    believed = staple(votes)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert believed.shape == (1000, 1000)
+    assert most <= 24 * believed.size  # bytes; the answer alone has 8 a pixel
 
 
 def test_staple_trusts_raters_who_agree_more_than_one_who_guesses_and_a_vote_does_not() -> None:
