@@ -1,6 +1,9 @@
 """The training sets that are compared. An arm's name says what it learns from."""
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from medsynth import kinds
 from medsynth.errors import BadUsage
@@ -80,3 +83,31 @@ def without_repeat(name: str) -> str:
 def _known(generator: str) -> str:
     kinds.config("generators", generator)  # says so when there is no such kind
     return generator
+
+
+OF_THE_STAGE = ("arms", "seeds", "fewest_patients")  # settings that say nothing of how one arm was trained
+START = "weights_at_start"
+
+
+def unlike(records: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Which arms of one fold were trained otherwise than the rest, and in what: `steps 60, not 600`.
+
+    `records` are those of the fold's classifiers, by arm. For each setting that counts which most arms have, and of as
+    many that of `real`; a setting that a record of an earlier version lacks is not held against it.
+    """
+    trained = {name: _settings(records[name]) for name in sorted(records, key=lambda name: (name != "real", name))}
+    found: dict[str, list[str]] = {}
+    for key in dict.fromkeys(key for settings in trained.values() for key in settings):
+        said = {name: settings[key] for name, settings in trained.items() if key in settings}
+        usual, _ = Counter(said.values()).most_common(1)[0]  # of as many the first, which is that of `real`
+        for name, value in said.items():
+            if value != usual:
+                # The path of imported weights is nobody's business.
+                found.setdefault(name, []).append(key if key == "weights" else f"{key} {value}, not {usual}")
+    return {name: "; ".join(what) for name, what in found.items()}
+
+
+def _settings(record: Mapping[str, Any]) -> dict[str, str]:
+    settings = {key: str(value) for key, value in record.get("settings", {}).items() if key not in OF_THE_STAGE}
+    start = record.get("summary", {}).get(START)
+    return settings | ({START: str(start)} if start is not None else {})

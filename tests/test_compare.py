@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medsynth.artifacts import cohort, comparisons, predictions, scores
+from medsynth.artifacts import cohort, comparisons, files, predictions, scores
 from medsynth.artifacts.cohort import Cohort, Facts, Sample
 from medsynth.artifacts.comparisons import Comparisons
 from medsynth.errors import MissingStep
 from medsynth.job import Job, Result
 from medsynth.metrics.classification import Rated, Task, measure, pooled
 from medsynth.recipe import Compare, Recipe
-from medsynth.rundir import Artifact, RunDirectory
+from medsynth.rundir import RECORD, Artifact, RunDirectory
 from medsynth.stages import compare
 
 LABELS = ("A", "B")
@@ -180,6 +180,25 @@ def test_a_classifier_of_other_images_is_left_out_and_named(tmp_path: Path) -> N
     found, result = run.compare()
     assert [arm.arm for arm in found.arms] == ["real", "real+geca"]
     assert any(note.startswith("classify real+geometric, fold 0 was tested on other images") for note in result.notes)
+
+
+def test_arms_that_were_trained_otherwise_are_left_out_and_named(tmp_path: Path) -> None:
+    run, told = Run(tmp_path), {"steps": 600, "learning_rate": 0.001, "seeds": 1}
+    for arm, settings, start in (
+        ("real", told, "ImageNet"), ("real+geometric", told | {"seeds": 3}, "ImageNet"),
+        ("real+geca", told | {"steps": 60}, "ImageNet"), ("synthetic-only", told, "from scratch"),
+    ):  # fmt: skip
+        folder = run.classify(arm, 0)
+        record = {"id": "a", "made": "b", "settings": settings, "summary": {"weights_at_start": start}}
+        files.write_json(folder / RECORD, record)
+    found, result = run.compare()
+    assert [arm.arm for arm in found.arms] == ["real", "real+geometric"]
+    left = [note for note in result.notes if "it is left out" in note]
+    assert [note.partition(" was trained otherwise")[0] for note in left] == [
+        "classify real+geca, fold 0", "classify synthetic-only, fold 0",
+    ]  # fmt: skip
+    assert "steps 60, not 600" in left[0]
+    assert "weights_at_start from scratch, not ImageNet" in left[1]
 
 
 def test_what_the_numbers_cannot_say_is_said(tmp_path: Path) -> None:

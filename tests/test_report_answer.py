@@ -119,8 +119,8 @@ def test_the_three_questions_are_answered_with_number_interval_patients_and_file
     assert "synthetic images 35.4 (17 to 63.2), other real images −2.90 (−18.5 to 17.7)" in like.lines[0].note
     assert "of 4 patients" in like.standing
     assert (new.verdict, new.lines[0].number) == (
-        "Not shown; the audit was not passed in 1 of 3 cases: 30.0 % are closer to a training image than nearly all new "
-        "patients' images.",
+        "Not shown; the audit was not passed in 1 of 3 cases: 30.0 % are closer to a training image than nearly all "
+        "new patients' images.",
         "30.0 %",
     )
     assert new.lines[0].source == "fold-1/audit/geca/scores.json"  # the audit that is to be looked at first

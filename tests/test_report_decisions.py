@@ -10,12 +10,13 @@ import pytest
 from drawn_evidence import compare, comparisons_of
 from drawn_run import DrawnRun
 
-from medsynth.artifacts import scores
-from medsynth.artifacts.comparisons import Change, Comparisons, Decisions
+from medsynth.artifacts import files, scores
+from medsynth.artifacts.comparisons import AreaTest, Change, Comparisons, Decisions
 from medsynth.artifacts.scores import Score
 from medsynth.report import papers
 from medsynth.report.collect import collect
 from medsynth.report.page import render
+from medsynth.rundir import RECORD
 
 POOLED, DECIDED = "The same from all folds together", "Sensitivity and specificity, decision by decision"
 
@@ -91,3 +92,27 @@ def test_comparisons_of_an_earlier_medsynth_have_a_page_without_either(tmp_path:
     assert POOLED not in page
     assert DECIDED not in page
     assert "p, sensitivity" not in papers.table(collect(run.artifacts()), "csv")
+
+
+def test_delong_s_test_of_every_label_is_in_the_details(tmp_path: Path) -> None:
+    known = comparisons_of()
+    tests = {"exudate": AreaTest(0.0421, 1.9, 0.0574)}
+    of = [replace(c, delong=tests if c.baseline == "real" else {}) for c in known.comparisons]
+    run = compare(DrawnRun(tmp_path / "run").everything(), replace(known, comparisons=tuple(of)))
+    found = details(render(run.artifacts()).html, "AUC of each label by DeLong’s test")
+    assert cells(found, "real + GeCA against real, exudate") == ["+0.042", "0.057"]
+
+
+def test_arms_that_were_trained_otherwise_are_named_and_nothing_equal_is_said_of_them(tmp_path: Path) -> None:
+    run = compare(DrawnRun(tmp_path / "run").everything())
+    equal = "for the same number of steps and with the same settings"
+    before = render(run.artifacts()).html
+    assert equal in before
+    assert "trained otherwise" not in before
+    record = run.run.artifact("classify", 1, "real+geca").folder / RECORD
+    files.write_json(record, files.read_json(record) | {"settings": {"steps": 60}})
+    after = render(run.artifacts()).html
+    assert equal not in after
+    named = "classify real+geca, fold 1 was trained otherwise than the fold&#39;s other arms (steps 60, not 600)"
+    assert named in after.partition("</header>")[0]
+    assert "Test patients were looked at once" not in after

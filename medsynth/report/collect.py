@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from medsynth import arms
 from medsynth.artifacts import cohort, comparisons, log, scores
 from medsynth.artifacts.cohort import Cohort
 from medsynth.artifacts.comparisons import Comparisons
@@ -142,15 +143,25 @@ class Found:
         """The synthetic images that a classifier trained on: its record says which folder they lay in."""
         return next((m for m in self.of("expand") if m.path in arm.get("inputs")), None)
 
+    @cached_property
+    def unlike(self) -> list[str]:
+        """Sentences about classifiers that were trained otherwise than the other arms of their fold."""
+        found = []
+        for fold in self.folds:
+            of = {made.kind: made for made in self.of("classify") if made.fold == fold}
+            for arm, why in arms.unlike({arm: made.record for arm, made in of.items()}).items():
+                found.append(f"{of[arm].artifact.name} was trained otherwise than the fold's other arms ({why})")
+        return found
+
     def outdated(self) -> list[str]:
-        """Sentences about artifacts whose inputs were made again since."""
+        """Sentences about artifacts whose inputs were made again since, and arms that cannot be compared."""
         now = {m.path: m.record.get("made") for m in self.made}
         found = []
         for made in self.made:
             for path, mark in made.get("inputs").items():
                 if path in now and now[path] != mark:
                     found.append(f"{made.artifact.name} was made from an earlier version of {path}")
-        return found
+        return [*found, *self.unlike]
 
 
 def collect(artifacts: Iterable[Artifact]) -> Found:

@@ -9,7 +9,7 @@ from medsynth.report.answer import Answer
 from medsynth.report.collect import Found, Made, mean_and_spread
 from medsynth.report.summary import Part
 
-VERSION = 1
+VERSION = 2  # 1 had the name of the file in place of the comparisons
 
 
 def facts(found: Found, answer: Answer, parts: Iterable[Part]) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def facts(found: Found, answer: Answer, parts: Iterable[Part]) -> dict[str, Any]
             "image_size": cohort.image_size,
         },
         "arms": {arm: _scores(found, arm) for arm in found.arms},
-        "comparisons": found.comparisons_file if found.comparisons else None,
+        "comparisons": _comparisons(found),
         "evaluate": _by_kind(found, "evaluate"),
         "audit": _by_kind(found, "audit"),
     }  # fmt: skip
@@ -52,6 +52,11 @@ def _scores(found: Found, arm: str) -> dict[str, Any]:
                 mean, deviation = mean_and_spread(folds.values())
                 table[f"{unit}.{metric}"] = {"mean": mean, "deviation": deviation, "folds": folds}
     return table
+
+
+def _comparisons(found: Found) -> dict[str, Any] | None:
+    """The whole of what `compare` found, in the form of its own file, which is named beside it."""
+    return {"from": found.comparisons_file, **asdict(found.comparisons)} if found.comparisons else None
 
 
 def _by_kind(found: Found, stage: str) -> dict[str, Any]:

@@ -1,14 +1,16 @@
 """The arms of a run -> the table that papers print (Elbatel et al. 2024, table 2), as LaTeX, Markdown or CSV.
 
-Mean and standard deviation over folds, in per cent, and the p of the difference to the real images alone: that of the
-paired bootstrap over patients of the score that was declared to decide. Beside sensitivity and specificity stands that
-of McNemar's test of the decisions for all labels together.
+Mean and standard deviation over all trainings of an arm, every fold and repeat, in per cent, and the p of the
+difference to the real images alone: that of the paired bootstrap over patients of the score that was declared to
+decide, as it is and adjusted by Holm over all declared comparisons, where a control has a dash. Beside sensitivity and
+specificity stands that of McNemar's test of the decisions for all labels together.
 """
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
+from medsynth.arms import without_repeat
 from medsynth.report import words
 from medsynth.report.collect import NOTHING, Found, mean_and_spread
 
@@ -24,8 +26,14 @@ def table(found: Found, form: str) -> str:
     head = ["Trained on"]
     for metric in metrics:
         head += [words.metric(metric), *([f"p, {words.metric(metric).lower()}"] if decided[metric] else [])]
-    head.append("p")
-    rows = [[words.arm(arm), *_cells(found, arm, decided), chances.get(arm, NOTHING)] for arm in found.arms]
+    known = found.comparisons
+    decides = words.metric(known.primary if known else "")
+    head += [f"p, {decides}", f"p, {decides}, Holm"] if known else []
+    dashes = (NOTHING, NOTHING) if known else ()
+    rows = [
+        [words.arm(arm), *_cells(found, repeats, decided), *chances.get(arm, dashes)]
+        for arm, repeats in _repeats(found).items()
+    ]
     if form == "csv":
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([head, *rows])
@@ -39,12 +47,21 @@ def table(found: Found, form: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cells(found: Found, arm: str, decided: Mapping[str, Mapping[str, str]]) -> list[str]:
+def _repeats(found: Found) -> dict[str, list[str]]:
+    """arm -> it and its repeats, in the order of the arms."""
+    arms: dict[str, list[str]] = {}
+    for name in found.arms:
+        arms.setdefault(without_repeat(name), []).append(name)
+    return arms
+
+
+def _cells(found: Found, repeats: Sequence[str], decided: Mapping[str, Mapping[str, str]]) -> list[str]:
     """Of each metric its mean and spread, and the p of its decisions where any arm has one."""
-    cells = []
+    cells, arm = [], without_repeat(repeats[0])
     for metric, chances in decided.items():
-        folds = found.values(found.unit, metric).get(arm, {})
-        cells.append(_spread(folds.values()) if folds else NOTHING)
+        values = found.values(found.unit, metric)
+        trainings = [value for name in repeats for value in values.get(name, {}).values()]
+        cells.append(_spread(trainings) if trainings else NOTHING)
         cells += [chances.get(arm, NOTHING)] if chances else []
     return cells
 
@@ -54,13 +71,13 @@ def _spread(values: Iterable[float]) -> str:
     return f"{100 * mean:.2f}" + ("" if deviation is None else f" ± {100 * deviation:.2f}")
 
 
-def _chances(found: Found) -> dict[str, str]:
-    """arm -> p against the real images alone."""
+def _chances(found: Found) -> dict[str, tuple[str, str]]:
+    """arm -> p against the real images alone, as it is and adjusted."""
     known = found.comparisons
     if known is None:
         return {}
     return {
-        c.arm: words.chance(c.changes[known.primary].p)
+        c.arm: (words.chance(c.changes[known.primary].p), words.chance(c.holm_p))
         for c in known.comparisons
         if c.baseline == BASELINE and known.primary in c.changes
     }

@@ -66,9 +66,13 @@ def gather(classified: Iterable[Artifact], everyone: Cohort) -> tuple[dict[int, 
     facts, unit = everyone.facts, everyone.units[-1]
     task = Task(facts.labels, facts.one_class, facts.ordinal)
     trained: dict[int, dict[str, dict[int, Training]]] = {}
-    notes = []
-    for artifact in sorted(classified, key=lambda a: (a.fold or 0, a.kind or "")):
+    known = sorted(classified, key=lambda a: (a.fold or 0, a.kind or ""))
+    notes, unlike = [], _unlike(known)
+    for artifact in known:
         assert artifact.fold is not None
+        if why := unlike.get(artifact.name):
+            notes.append(f"{artifact.name} was trained otherwise than the fold's other arms ({why}): it is left out.")
+            continue
         training = _read(artifact.folder, everyone, artifact.fold)
         if training is None:
             notes.append(f"{artifact.name} was tested on other images than the run holds now: it is left out.")
@@ -80,6 +84,18 @@ def gather(classified: Iterable[Artifact], everyone: Cohort) -> tuple[dict[int, 
         test, selection = (_part(some, unit) for some in (everyone.testing(fold), everyone.selection(fold)))
         found[fold] = verdicts(test, selection, of, unit, task)
     return found, notes
+
+
+def _unlike(classified: Iterable[Artifact]) -> dict[str, str]:
+    """Classifiers that were trained otherwise than the others of their fold, by name, and in what."""
+    folds: dict[int | None, dict[str, Artifact]] = {}
+    for artifact in classified:
+        folds.setdefault(artifact.fold, {})[str(artifact.kind)] = artifact
+    return {
+        of[arm].name: why
+        for of in folds.values()
+        for arm, why in arms.unlike({arm: each.record() for arm, each in of.items() if each.exists()}).items()
+    }
 
 
 def _part(some: Cohort, unit: str) -> Part:

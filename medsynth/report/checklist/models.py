@@ -1,5 +1,6 @@
 """What a run says to the points about models, training and synthesis."""
 
+from medsynth.arms import START
 from medsynth.report import provenance, words
 from medsynth.report.checklist.answered import RECIPE, Answered, number, records, setting
 from medsynth.report.collect import Found
@@ -31,11 +32,14 @@ def software(found: Found) -> Answered:
 def first_weights(found: Found) -> Answered:
     began = dict.fromkeys(str(m.get("summary")["weights_at_start"]) for m in found.of("classify")
                           if m.get("summary").get("weights_at_start"))  # fmt: skip
-    return (
-        Answered(f"Classifiers: {words.listed(began)}, the same for all arms of a fold.", records("classify"))
-        if (began)
-        else Answered()
+    if not began:
+        return Answered()
+    alike = (
+        ", not the same for all arms"
+        if any(START in why for why in found.unlike)
+        else ", the same for all arms of a fold"
     )
+    return Answered(f"Classifiers: {words.listed(began)}{alike}.", records("classify"))
 
 
 def training(found: Found) -> Answered:
@@ -54,7 +58,7 @@ def selection(found: Found) -> Answered:
         return Answered()
     return Answered(
         "On selection patients, of whom nothing learns: a classifier's weights by its score, a generator's by its loss "
-        "and the share of copies among what it draws. Test patients were looked at once, at the end.",
+        "and the share of copies among what it draws.",
         records("classify"),
     )
 
