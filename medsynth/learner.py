@@ -75,7 +75,7 @@ class Learner:
                 value: Tensor = objective(turn.rows, turn.draws, self.facts["step"]) * turn.share
             self.scaler.scale(value).backward()
             self.scaler.unscale_(optimizer)
-            norm = nn.utils.clip_grad_norm_(player.module.parameters(), self.settings.clip_norm)
+            norm = nn.utils.clip_grad_norm_(player.module.parameters(), self.settings.clip_norm or math.inf)
             norm = sharding.whole({"norm": norm})["norm"]
             if not math.isfinite(norm) and self.scaler.get_scale() <= 1:  # fp16 first lowers its scale
                 return None

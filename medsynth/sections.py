@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from medsynth.sampling import Arithmetic, Guide, Inherit, Sampler
-from medsynth.settings import STRICT, Fitting, Positive, Share
+from medsynth.settings import STRICT, Fitting, Positive, Schedule, Share
 
 
 def _interval(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
@@ -221,7 +221,7 @@ class Classify(Fitting):
     steps: Positive = 600
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     warmup_steps: Annotated[int, Field(ge=0)] = 50
-    schedule: Literal["constant", "cosine"] = "cosine"
+    schedule: Schedule = "cosine"
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
     ema: Share = 0.99
     preview_every: Annotated[int, Field(ge=0)] = 0

@@ -17,8 +17,9 @@ COSMETIC = frozenset({"log_every", "preview_every", "checkpoint_seconds", "shard
 OF_MASKS = frozenset({"with_masks", "mask_weight"})
 
 # Settings that recipes of before did not have; left out where nothing was chosen, so that runs of then are up to date.
-LATER = frozenset({"table", "frame", "checked_for_burned_in_text"})
+LATER = frozenset({"table", "frame", "checked_for_burned_in_text", "rate_decay"})
 
+Schedule = Literal["constant", "cosine", "exponential"]
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Below1 = Annotated[float, Field(ge=0, lt=1)]
@@ -53,12 +54,14 @@ class Fitting(BaseModel):
     """How slowly AdamW's running means of the gradient and of its square forget."""
     warmup_steps: Annotated[int, Field(ge=0)] = 100
     """Steps over which the learning rate rises from zero."""
-    schedule: Literal["constant", "cosine"] = "constant"
-    """What the learning rate does after the warm-up: stay, or fall to zero along a cosine."""
+    schedule: Schedule = "constant"
+    """What the learning rate does after the warm-up: stay, fall to zero along a cosine, or fall by a share a step."""
+    rate_decay: Annotated[float, Field(gt=0, le=1)] = 0.9999
+    """What an exponential schedule multiplies the learning rate by at each step."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     """Decoupled weight decay of AdamW; tensors of one dimension, biases and gains, are spared it."""
-    clip_norm: Annotated[float, Field(gt=0)] = 1.0
-    """Gradients are scaled down to this norm when they exceed it."""
+    clip_norm: Annotated[float, Field(ge=0)] = 1.0
+    """Gradients are scaled down to this norm when they exceed it; 0: never."""
     ema: Share = 0.9999
     """Decay of the running mean of the weights that is used after training; 0 uses the last weights."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
@@ -103,7 +106,7 @@ class Segmenting(Fitting):
     batch_size: Positive = 8
     learning_rate: Annotated[float, Field(gt=0)] = 2e-3
     warmup_steps: Annotated[int, Field(ge=0)] = 50
-    schedule: Literal["constant", "cosine"] = "cosine"
+    schedule: Schedule = "cosine"
     ema: Share = 0.99
     preview_every: Annotated[int, Field(ge=0)] = 0
 
@@ -159,7 +162,7 @@ class Denoising(Watched):
     batch_size: Positive = 16
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     warmup_steps: Annotated[int, Field(ge=0)] = 50
-    schedule: Literal["constant", "cosine"] = "cosine"
+    schedule: Schedule = "cosine"
     ema: Share = 0.998
     preview_every: Annotated[int, Field(ge=0)] = 1000
 

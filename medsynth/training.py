@@ -201,9 +201,11 @@ class _Run:
 
     def _learning_rate(self, player: Player) -> float:
         full = player.learning_rate or self.settings.learning_rate
-        warmup = min(1.0, (self.facts["step"] - player.start + 1) / max(1, self.settings.warmup_steps))
-        fall = 0.5 * (1 + math.cos(math.pi * min(1.0, self.progress))) if self.settings.schedule == "cosine" else 1.0
-        return full * warmup * fall * 0.5 ** self.facts["rollbacks"]
+        played = self.facts["step"] - player.start
+        warmup = min(1.0, (played + 1) / max(1, self.settings.warmup_steps))
+        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, self.progress)))
+        falls = {"constant": 1.0, "cosine": cosine, "exponential": self.settings.rate_decay**played}
+        return full * warmup * falls[self.settings.schedule] * 0.5 ** self.facts["rollbacks"]
 
     def _progress(self) -> float:
         if self.settings.minutes is None:

@@ -30,6 +30,13 @@ def test_med_nca_has_as_many_parameters_as_published_but_for_the_colours_that_do
     assert sum(p.numel() for p in model.parameters()) == 70_016 - 2 * 3 * 128
 
 
+def test_what_is_as_published_learns_as_published() -> None:
+    """Neither code clips gradients; Med-NCA's rate falls by a ten-thousandth a step, the other's stays."""
+    direct, diffusion = DirectConfig(**DirectConfig.PARITY), Config(**Config.PARITY)
+    assert (direct.clip_norm, diffusion.clip_norm) == (0, 0)
+    assert (direct.schedule, direct.rate_decay, diffusion.schedule) == ("exponential", 0.9999, "constant")
+
+
 def test_the_published_noise_is_there() -> None:
     a_bar = Noise(100, "linear").a_bar
     expected = torch.tensor([0.999, 0.501, 0.074, 0.0026, 2e-5], dtype=torch.float64)

@@ -17,7 +17,7 @@ from medsynth import kinds, presets, variants
 from medsynth import recipe as recipes
 from medsynth.errors import BadUsage
 from medsynth.recipe import FAMILY_OF, SECTIONS
-from medsynth.settings import COSMETIC
+from medsynth.settings import COSMETIC, LATER
 
 WRITABLE = st.text(st.characters(exclude_categories=["Cs"]))  # lone surrogates are no text
 MODELS: dict[str, type[BaseModel]] = SECTIONS | {
@@ -95,6 +95,12 @@ def test_settings_that_change_nothing_of_the_result_are_no_part_of_what_was_aske
     assert changed.asked("generator") == recipes.parse("").asked("generator")
     assert not COSMETIC & changed.asked("generator").keys()
     assert recipes.parse("", ["generator.steps=3"]).asked("generator") != recipes.parse("").asked("generator")
+
+
+def test_a_setting_that_older_recipes_do_not_have_is_asked_for_where_it_was_chosen() -> None:
+    asked = recipes.parse("").asked("generator")
+    assert not LATER & asked.keys()
+    assert recipes.parse("", ["generator.rate_decay=0.99"]).asked("generator") == asked | {"rate_decay": 0.99}
 
 
 # Slips

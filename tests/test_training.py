@@ -135,12 +135,17 @@ def test_the_running_mean_warms_up_so_that_early_weights_do_not_count_for_long(t
 
 
 @pytest.mark.parametrize(
-    ("schedule", "fall"), [("constant", lambda _: 1.0), ("cosine", lambda p: 0.5 + 0.5 * math.cos(math.pi * p))]
+    ("schedule", "fall"),
+    [
+        ("constant", lambda _: 1.0),
+        ("cosine", lambda p: 0.5 + 0.5 * math.cos(math.pi * p)),
+        ("exponential", lambda p: 0.9 ** (8 * p)),
+    ],
 )
 def test_the_learning_rate_rises_then_stays_or_falls(
     tmp_path: Path, schedule: str, fall: Callable[[float], float]
 ) -> None:
-    toy.train(tmp_path, schedule=schedule, steps=8, warmup_steps=4, learning_rate=0.1)
+    toy.train(tmp_path, schedule=schedule, rate_decay=0.9, steps=8, warmup_steps=4, learning_rate=0.1)
     expected = [0.1 * min(1, (step + 1) / 4) * fall(step / 8) for step in range(8)]
     assert [entry["learning_rate"] for entry in log.load(tmp_path)] == pytest.approx(expected)
 
@@ -149,6 +154,16 @@ def test_gradients_are_clipped(tmp_path: Path) -> None:
     model, _ = toy.train(tmp_path, lambda loss: lambda rows, draws: 1e6 * loss(rows, draws), steps=1, clip_norm=0.5)
     norms = [p.grad.norm() for p in model.parameters() if p.grad is not None]
     assert torch.stack(norms).norm().item() == pytest.approx(0.5, rel=1e-3)
+
+
+def test_a_norm_of_0_leaves_gradients_as_they_are(tmp_path: Path) -> None:
+    def grown(loss: LossOf) -> LossOf:
+        return lambda rows, draws: 1e3 * loss(rows, draws)
+
+    off, far = (toy.train(tmp_path / str(norm), grown, steps=1, clip_norm=norm)[0] for norm in (0.0, 1e9))
+    grads = [torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]) for model in (off, far)]
+    assert grads[0].norm() > 10
+    assert grads[0].equal(grads[1])
 
 
 def test_epochs_count_instead_of_steps(tmp_path: Path) -> None:

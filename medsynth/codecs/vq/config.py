@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from medsynth.settings import Below1, Fitting, Positive
+from medsynth.settings import Below1, Fitting, Positive, Schedule
 
 Weight = Annotated[float, Field(ge=0)]
 
@@ -77,5 +77,5 @@ class Config(Fitting):
     batch_size: Positive = 8
     learning_rate: Annotated[float, Field(gt=0)] = 2e-3
     warmup_steps: Annotated[int, Field(ge=0)] = 20
-    schedule: Literal["constant", "cosine"] = "cosine"
+    schedule: Schedule = "cosine"
     ema: Annotated[float, Field(ge=0, le=1)] = 0.98

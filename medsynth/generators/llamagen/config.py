@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from medsynth.settings import Below1, Positive, Share, Watched
+from medsynth.settings import Below1, Positive, Schedule, Share, Watched
 
 
 class Config(Watched):
@@ -34,7 +34,7 @@ class Config(Watched):
     steps: Positive = 2000
     batch_size: Positive = 16
     learning_rate: Annotated[float, Field(gt=0)] = 2e-3
-    schedule: Literal["constant", "cosine"] = "cosine"
+    schedule: Schedule = "cosine"
     betas: tuple[Below1, Below1] = (0.9, 0.95)
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
     ema: Share = 0.998

@@ -10,11 +10,11 @@ from medsynth.settings import Positive, Segmenting
 class Config(Segmenting):
     """Settings of the direct automaton."""
 
-    # Kalkhof et al. 2023, section 3, and its code. Its Adam forgets fast; its learning rate falls by 0.9999 a step.
+    # Kalkhof et al. 2023, section 3, and its code. Its Adam forgets fast.
     PARITY: ClassVar[dict[str, Any]] = {
         "filters": "dense", "norm": "none", "shrinks": (4, 1), "rollouts": (64, 64), "patch": 64,
         "learning_rate": 1.6e-3, "betas": (0.5, 0.5), "batch_size": 20, "epochs": 1000, "warmup_steps": 0,
-        "schedule": "constant", "ema": 0.0,
+        "schedule": "exponential", "rate_decay": 0.9999, "clip_norm": 0.0, "ema": 0.0,
     }  # fmt: skip
 
     kind: Literal["direct"] = "direct"

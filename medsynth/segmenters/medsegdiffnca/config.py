@@ -19,7 +19,7 @@ class Config(Segmenting):
         "frozen": False, "prediction": "epsilon", "schedule_of_noise": "linear", "noise_shift": 1.0, "min_snr": 0.0,
         "levels_of_noise": 100, "guidance_loss": "mse", "guidance_weight": 1.0, "sampler": "ddpm",
         "sampling_steps": 100, "sampling_start": 1.0, "ensemble": 10, "batch_size": 8, "learning_rate": 1e-4,
-        "warmup_steps": 0, "schedule": "constant", "ema": 0.9999,
+        "warmup_steps": 0, "schedule": "constant", "clip_norm": 0.0, "ema": 0.9999,
     }  # fmt: skip
 
     kind: Literal["medsegdiffnca"] = "medsegdiffnca"
