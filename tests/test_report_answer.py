@@ -132,7 +132,7 @@ def test_the_three_questions_are_answered_with_number_interval_patients_and_file
         ((1.2, -3.0, 12.0), "No difference found on 4 patients."),
         ((60.0, 30.0, 90.0), "No, farther from new patients' images than other real images are."),
         ((-60.0, -90.0, -30.0), "Nearer to new patients' images than other real images are."),
-        (None, "Not held against other real images; medsynth evaluate does it."),
+        (None, "Not measured against other real images; medsynth evaluate does it."),
     ],
 )
 def test_likeness_is_held_against_that_of_other_real_images_and_no_difference_is_no_likeness(

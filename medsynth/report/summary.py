@@ -23,7 +23,7 @@ GAINS = {  # verdict -> in a line
 DISTANCES = {  # verdict -> in a line, the best first; that nothing was found is no likeness
     "nearer": "Nearer to new patients' images than other real images are.",
     "no difference": "No difference found",
-    "": "Not held against other real images; medsynth evaluate does it.",
+    "": "Not measured against other real images; medsynth evaluate does it.",
     "farther": "No, farther from new patients' images than other real images are.",
 }
 
