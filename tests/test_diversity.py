@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medsynth.metrics.diversity import Pairs, neighbours_in_line, pairs_within_classes, spread, vendi
+from medsynth.metrics.diversity import Pairs, neighbours_in_line, of_common_classes, pairs_within_classes, spread, vendi
+from medsynth.metrics.owned import Unmeasurable
 
 LABELS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=80)
 
@@ -69,7 +70,7 @@ def test_the_mean_is_that_of_the_classes_as_they_are_mixed_whatever_the_size_of_
 
 
 def test_the_interval_holds_the_true_mean_as_often_as_it_says() -> None:
-    hits, pairs = 0, Pairs(np.arange(80).reshape(40, 2), np.full(40, 1 / 40))
+    hits, pairs = 0, Pairs(np.arange(80).reshape(40, 2), np.full(40, 1 / 40), np.ones((40, 1)))
     for seed in range(300):
         found = spread(np.random.default_rng(seed).exponential(2.0, 40), pairs, seed, replicates=300)
         hits += found.low <= 2.0 <= found.high
@@ -104,3 +105,26 @@ def test_the_vendi_score_is_its_definition(images: int) -> None:
     values = np.linalg.eigvals(cosines / images).real
     expected = np.exp(-sum(v * np.log(v) for v in values if v > 1e-14))
     assert vendi(x.astype(np.float32)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_two_sets_are_compared_by_the_classes_they_share_with_the_same_weights() -> None:
+    """Images of class c are c + 1 apart in either set; one set lacks the last class and has more of the first."""
+    real, made = np.eye(3, dtype=int)[np.arange(60) % 3], np.eye(3, dtype=int)[(np.arange(50) % 5 == 0).astype(int)]
+
+    def apart(labels: np.ndarray, pairs: Pairs) -> float:
+        return spread(1.0 + labels[pairs.images[:, 0]].argmax(axis=1), pairs, 0).value
+
+    ours, theirs = pairs_within_classes(made, 0), pairs_within_classes(real, 0)
+    assert apart(made, ours) != pytest.approx(apart(real, theirs))
+    ours, theirs = of_common_classes(ours, theirs)
+    assert apart(made, ours) == pytest.approx(apart(real, theirs)) == pytest.approx(1.5)
+    for pairs in (ours, theirs):
+        assert pairs.weights.sum() == pytest.approx(1)
+        assert (pairs.classes[:, 2] == 0).all()
+
+
+def test_sets_without_a_common_class_have_nothing_to_compare() -> None:
+    one, other = (pairs_within_classes(np.tile(row, (6, 1)), 0) for row in ([0, 1], [1, 0]))
+    for pairs in of_common_classes(one, other):
+        with pytest.raises(Unmeasurable):
+            spread(np.empty(len(pairs.images)), pairs, 0)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medsynth.metrics.frechet import frechet
+from medsynth.metrics.frechet import frechet, frechet_of_equal
 
 
 def features(rows, dimensions, seed, *, scale=1.0, shift=0.0):
@@ -86,3 +86,22 @@ def test_float32_features_lose_nothing_more():
 def test_one_image_has_no_spread():
     with pytest.raises(ValueError, match="sets of 1 and 5 images"):
         frechet(features(1, 4, 0), features(5, 4, 1))
+
+
+@given(st.integers(0, 99))
+def test_the_size_of_a_set_no_longer_moves_it(seed):
+    """Three sets of one kind: the larger one would pass for nearer."""
+    theirs, few, many = features(40, 8, 0), features(40, 8, 1), features(400, 8, 2)
+    assert frechet(many, theirs) < frechet(few, theirs)
+    assert frechet_of_equal(few, theirs, 40, seed) == frechet(few, theirs)
+    draws = [np.random.default_rng(draw).choice(400, 40, replace=False) for draw in range(60)]
+    as_many = [frechet(many[rows], theirs) for rows in draws]
+    found = frechet_of_equal(many, theirs, 40, seed)
+    assert abs(found - np.mean(as_many)) < 4 * np.std(as_many) / 5**0.5
+    assert found > frechet(many, theirs)
+
+
+def test_of_pairs_the_same_images_are_drawn():
+    ours = features(30, 4, 0)
+    assert frechet_of_equal(ours, ours, 10, 0, paired=True) < 1e-9
+    assert frechet_of_equal(ours, ours, 10, 0) > 0.01

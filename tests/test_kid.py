@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from statistics import fmean
 
 import numpy as np
@@ -182,3 +183,53 @@ def test_nothing_exceeds_itself() -> None:
     one = kid_drawn(owned(0, 9, 2), owned(1, 8, 2), 0, 20)
     assert [each.value for each in one.above(one)] == [0, 0]
     assert [(each.low, each.high) for each in one.above(one)] == [(0, 0), (0, 0)]
+
+
+def test_a_perfect_copy_of_every_image_is_at_no_distance_in_any_draw_of_patients() -> None:
+    """A reconstruction belongs to its image, as an image does to itself: both are left out."""
+    images = owned(0, 12, 3)
+    found = kid_drawn(images, images, 0, 50, paired=True)
+    assert np.abs([*found.plain, *found.across]).max() < 1e-12
+    assert np.abs(kid_drawn(images, images, 0, 50).across[1:]).max() > 0.01  # as if they were strangers
+    assert found.without_the_one() is None
+
+
+def test_pairs_are_compared_with_all_others_but_the_own_one_or_the_own_patient() -> None:
+    x = owned(0, 5, 2)
+    y = replace(x, features=x.features + drawn(9, 10))
+    a, b = x.features.astype(float), y.features.astype(float)
+
+    def k(p: np.ndarray, q: np.ndarray) -> float:
+        return float(p @ q / len(p) + 1) ** 3
+
+    for kind, apart in ((0, lambda i, j: i != j), (1, lambda i, j: i // 2 != j // 2)):
+        pairs = [(i, j) for i in range(10) for j in range(10) if apart(i, j)]
+        expected = fmean(k(a[i], a[j]) + k(b[i], b[j]) - k(a[i], b[j]) - k(b[i], a[j]) for i, j in pairs)
+        assert kid_drawn(x, y, 0, 2, paired=True).intervals()[kind].value == pytest.approx(expected, rel=1e-9)
+    with pytest.raises(ValueError, match="no pairs"):
+        kid_drawn(x, owned(1, 10, 1), 0, paired=True)
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_who_is_left_out_is_left_out_of_all_pairs(paired: bool) -> None:
+    theirs = owned(0, 6, 2)
+    ours = replace(theirs, features=theirs.features + drawn(9, 12)) if paired else owned(1, 9, 2)
+    found = kid_drawn(ours, theirs, 0, 2, paired=paired)
+    for owner in range(6):
+        kept = theirs.owners != owner
+        mine = ours.chosen(kept) if paired else ours
+        left = kid_drawn(mine, theirs.chosen(kept), 0, 2, paired=paired)
+        assert [each[owner] for each in found.without] == pytest.approx([left.plain[0], left.across[0]], rel=1e-9)
+
+
+def test_one_patient_on_whom_all_of_it_hangs_is_told_and_nobody_else_is() -> None:
+    ours, theirs = owned(0, 60, 2), owned(1, 40, 2)
+    assert kid_drawn(ours, theirs, 0, 2).without_the_one() is None
+    assert kid_drawn(owned(0, 60, 2, shift=1.0), theirs, 0, 2).without_the_one() is None
+    planted = theirs.features.copy()
+    planted[theirs.owners == 7] *= 20
+    found = kid_drawn(ours, replace(theirs, features=planted), 0, 2)
+    told = found.without_the_one()
+    assert told is not None
+    assert abs(told[1]) < abs(told[0]) / 50
+    assert told[1] in (found.without[0][7], found.without[1][7])

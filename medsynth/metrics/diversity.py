@@ -4,11 +4,13 @@ The distances themselves (LPIPS, say) are the caller's. Compare with the value o
 that is noise, not diversity.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 
 from medsynth.metrics.interval import REPLICATES, Interval, drawn_again
+from medsynth.metrics.owned import Unmeasurable
 from medsynth.seeds import derive
 
 PAIRS = 100  # of a class
@@ -20,6 +22,7 @@ class Pairs:
 
     images: np.ndarray
     weights: np.ndarray
+    classes: np.ndarray  # the labels that both images of a pair have, (pair, label)
 
 
 def pairs_within_classes(labels: np.ndarray, seed: int, most: int = PAIRS, owners: np.ndarray | None = None) -> Pairs:
@@ -32,25 +35,54 @@ def pairs_within_classes(labels: np.ndarray, seed: int, most: int = PAIRS, owner
     """
     of_class = np.unique(labels, axis=0, return_inverse=True)[1].reshape(-1)
     whose = np.arange(len(labels)) if owners is None else np.unique(owners, return_inverse=True)[1].reshape(-1)
-    images, weights = [np.empty((0, 2), dtype=int)], [np.empty(0)]
+    images, weights, classes = [np.empty((0, 2), dtype=int)], [np.empty(0)], [labels[:0]]
     for number in range(of_class.max(initial=-1) + 1):
         members = np.flatnonzero(of_class == number)
         # Seeded by the class, not by its number: a class that another set lacks moves no pair.
         random = np.random.default_rng(derive(seed, "diversity", *map(int, labels[members[0]])))
         pairs = _apart(members, whose, random)[:most]
         images.append(pairs)
+        classes.append(labels[np.full(len(pairs), members[0])])
         weights.append(np.full(len(pairs), len(members) / max(1, len(pairs))))
     weight = np.concatenate(weights)
-    return Pairs(np.concatenate(images), weight / weight.sum() if len(weight) else weight)
+    share = weight / weight.sum() if len(weight) else weight
+    return Pairs(np.concatenate(images), share, np.concatenate(classes))
+
+
+def of_common_classes(ours: Pairs, reference: Pairs) -> tuple[Pairs, Pairs]:
+    """Both without the classes that only one has pairs of, every class weighing in both what it does in `reference`.
+
+    Their `spread` then differs by how different the images of a class are, not by which classes there are how often.
+    """
+    heavy: dict[bytes, float] = {}
+    for name, weight in zip(_names(reference), reference.weights, strict=True):
+        heavy[name] = heavy.get(name, 0.0) + float(weight)
+    ours_too = set(_names(ours))
+    common = {name: weight for name, weight in heavy.items() if name in ours_too}
+    return _weighing(ours, common), _weighing(reference, common)
+
+
+def _names(pairs: Pairs) -> list[bytes]:
+    """The class of each pair, as something to look up."""
+    return [row.astype(np.int64).tobytes() for row in pairs.classes]
+
+
+def _weighing(pairs: Pairs, heavy: dict[bytes, float]) -> Pairs:
+    """The pairs of these classes; the weight of a class is shared among its pairs, and all add up to one."""
+    names = _names(pairs)
+    kept = np.array([name in heavy for name in names], dtype=bool)
+    count = Counter(names)
+    weights = np.array([heavy[name] / count[name] for name in names if name in heavy])
+    return Pairs(pairs.images[kept], weights / weights.sum() if len(weights) else weights, pairs.classes[kept])
 
 
 def spread(distances: np.ndarray, pairs: Pairs, seed: int, replicates: int = REPLICATES) -> Interval:
     """The weighted mean of the distances of pairs, (pair,), and its bootstrap interval.
 
-    Pairs are drawn with replacement; as no image is in two of them, that draws the images. Raises ValueError for none.
+    Pairs are drawn with replacement; as no image is in two of them, that draws the images. Raises Unmeasurable for none.
     """
     if not len(distances):
-        raise ValueError("no class has two images that can be compared")
+        raise Unmeasurable("no class has two images that can be compared")
     drawn = drawn_again(len(distances), replicates, derive(seed, "spread")) * pairs.weights
     return Interval.of(float(distances @ pairs.weights), drawn @ distances / drawn.sum(axis=1))
 
@@ -65,10 +97,10 @@ def vendi(features: np.ndarray) -> float:
     """How many different images there seem to be, from 1 to their number (Vendi score, Friedman and Dieng 2022).
 
     exp of the entropy of the eigenvalues of K / n, with K the cosines of features (image, feature). It rises with the
-    number of images, so compare sets of one size. Raises ValueError for no images.
+    number of images, so compare sets of one size. Raises Unmeasurable for no images.
     """
     if not len(features):
-        raise ValueError("no images, so none that differ")
+        raise Unmeasurable("no images, so none that differ")
     exact = features.astype(np.float64)
     length = np.sqrt(np.square(exact).sum(axis=1, keepdims=True))
     unit = exact / np.where(length > 0, length, 1)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from medsynth.metrics import mixture
-from medsynth.metrics.owned import Owned, some
+from medsynth.metrics.owned import Owned, Unmeasurable, some
 from medsynth.seeds import derive
 
 HALVES = 5  # ways to halve the training patients for FLD's zero
@@ -55,7 +55,7 @@ def likelihood(training: Owned, unseen: Owned, made: np.ndarray, seed: int, cent
     zero has no more; `centres` asks for another number, such as all of them, and FLD then comes out lower. The zero
     is a random half of the training patients in their place, fitted to the other half; the mean over `HALVES` ways to
     halve them, of patients and not of images. Variances are fitted to training images, never to unseen ones.
-    Raises ValueError for a set of fewer than two images, or fewer than two training patients.
+    Raises Unmeasurable for a set of fewer than two images, or fewer than two training patients.
     """
     space = _Space.of(training, unseen, seed)
     count = len(space.training) // 2 if centres is None else centres
@@ -78,7 +78,7 @@ def band(training: Owned, unseen: Owned, made: np.ndarray, seed: int, draws: int
     Unseen patients have to come from the same source as the training patients. Otherwise they are like each other and
     unlike what was trained on, and a synthetic image that is like the training images passes for memory. The draws
     share their patients, so the deviation holds the luck of the halves, not that of the whole unseen set.
-    Raises ValueError for fewer than two unseen patients, or fewer than two images on a side.
+    Raises Unmeasurable for fewer than two unseen patients, or fewer than two images on a side.
     """
     real, synthetic, counts = [], [], []
     for draw in range(draws):
@@ -100,7 +100,7 @@ def qualities(training: Owned, unseen: Owned, made: np.ndarray, seed: int) -> tu
     log p / D in hundredths of a nat per dimension, under the mixture around the unseen images whose variances are
     fitted to the training images (Jiralerspong et al. 2023, sample quality): low for an image that lies far from all
     that is real. It says nothing about memory. The average of real ones is that of one half of the training patients,
-    with the variances fitted to the other half, over `HALVES` ways to halve them. Raises ValueError as `likelihood`.
+    with the variances fitted to the other half, over `HALVES` ways to halve them. Raises Unmeasurable as `likelihood`.
     """
     space = _Space.of(training, unseen, seed)
     fitted = mixture.fit(space.unseen, space.training, space.finest)
@@ -128,14 +128,15 @@ class _Space:
     @classmethod
     def of(cls, training: Owned, unseen: Owned, seed: int) -> "_Space":
         if min(len(training.features), len(unseen.features)) < 2:
-            raise ValueError(f"{len(training.features)} training and {len(unseen.features)} unseen images: two each")
+            few = f"{len(training.features)} training and {len(unseen.features)} unseen images"
+            raise Unmeasurable(f"{few}: two each")
         training = training.at_most(MOST, derive(seed, "fld", "training"))
         unseen = unseen.at_most(MOST, derive(seed, "fld", "unseen"))
         exact = unseen.features.astype(np.float64)
         mean, deviation = exact.mean(axis=0), exact.std(axis=0, ddof=1)
         kept = deviation > CONSTANT * deviation.max()
         if not kept.any():
-            raise ValueError(f"all {len(exact)} unseen images have the same features, so nothing can be compared")
+            raise Unmeasurable(f"all {len(exact)} unseen images have the same features, so nothing can be compared")
         digits = np.finfo(np.result_type(training.features, np.float16)).eps
         empty = cls(mean, deviation, kept, training.owners, exact, exact, float(digits) ** 2)
         return replace(empty, training=empty.placed(training.features), unseen=empty.placed(unseen.features))

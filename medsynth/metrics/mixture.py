@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medsynth.metrics import euclidean
+from medsynth.metrics.owned import Unmeasurable
 
 RATE, EPOCHS = 0.5, 50
 WINDOW, SETTLED = 5, 5e-4  # training ends when the loss changes less than this over so many epochs
@@ -43,10 +44,10 @@ def fit(centres: np.ndarray, points: np.ndarray, finest: float = 0.0) -> Mixture
     p(x) = 1/m sum_j N(x; g_j, s_j I). While the variances are fitted there is one Gaussian more, at the mean of the
     points, of weight 1, with squared distances times 0.81 and a variance of its own: points far from every centre then
     do not widen the nearest one without end. `finest` is the smallest variance that the digits of the features bear
-    out. Both are (image, dimension). Adam, at most 50 epochs of all points. Raises ValueError where either is empty.
+    out. Both are (image, dimension). Adam, at most 50 epochs of all points. Raises Unmeasurable where either is empty.
     """
     if not len(centres) or not len(points):
-        raise ValueError(f"a mixture of {len(centres)} centres cannot be fitted to {len(points)} images")
+        raise Unmeasurable(f"a mixture of {len(centres)} centres cannot be fitted to {len(points)} images")
     dimensions = points.shape[1]
     squared = euclidean.squared_distances(points, centres)
     background = SHRUNK * np.square(points - points.mean(axis=0)).sum(axis=1)

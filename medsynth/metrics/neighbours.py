@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medsynth.metrics import euclidean
+from medsynth.metrics.owned import Unmeasurable
 
 K = 5
 
@@ -31,10 +32,11 @@ def neighbourhoods(real: np.ndarray, made: np.ndarray, k: int = K) -> Neighbourh
     average, over k. Coverage: the share of B(real) with a synthetic image in it.
 
     Recall and coverage rise with the number of synthetic images and fall with that of real ones, so compare with
-    values of as many images, such as those of held-out patients. Raises ValueError for sets of k images or fewer.
+    values of as many images, such as those of held-out patients. Raises Unmeasurable for sets of k images or fewer.
     """
     if min(len(real), len(made)) <= k:
-        raise ValueError(f"sets of {len(real)} and {len(made)} images, but {k} neighbours need {k + 1} images or more")
+        few = f"sets of {len(real)} and {len(made)} images"
+        raise Unmeasurable(f"{few}, but {k} neighbours need {k + 1} images or more")
     middle = real.mean(axis=0, dtype=np.float64)  # nearer to the origin, fewer digits are lost
     x, y = real - middle, made - middle
     reach_of_real, reach_of_made = reaches(x, k), reaches(y, k)

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 
+class Unmeasurable(ValueError):
+    """Images that a number cannot be had of: they are too few, of too few patients, or all alike."""
+
+
 @dataclass(frozen=True)
 class Owned:
     """Features, (image, feature), and an owner for each: the patient, or the patient whose labels an image was given.
@@ -24,11 +28,11 @@ class Owned:
         return Owned(self.features[images], self.owners[images])
 
     def halves(self, seed: int) -> tuple["Owned", "Owned"]:
-        """Two parts without an owner in common, each with half of the owners. ValueError where there is but one."""
+        """Two parts without an owner in common, each with half of the owners. Unmeasurable where there is but one."""
         place = self._shuffled(seed)
         owners = place.max(initial=-1) + 1
         if owners < 2:
-            raise ValueError(f"images of {owners} owner(s) cannot be halved by owner; two or more are needed")
+            raise Unmeasurable(f"images of {owners} owner(s) cannot be halved by owner; two or more are needed")
         first = place < owners // 2
         return self.chosen(first), self.chosen(~first)
 
