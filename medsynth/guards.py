@@ -1,6 +1,8 @@
 """What has to hold before a stage is run, and still when its result is put in place."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from medsynth import locks, plan
@@ -59,6 +61,9 @@ def refuse_busy(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> None:
     What gathers whatever the run holds is no reason to wait: it is done in seconds.
     """
     refuse_held(run, [artifact])
+    if artifact.stage == "expand" and locks.is_held(run.locks(), _export(artifact)):
+        holder = locks.who(run.locks(), _export(artifact))
+        raise Refused(f"{artifact.name} cannot be made again now: {holder} exports it", hint=locks.WAIT)
     for other in plan.everything(run, recipe) if artifact.exists() else []:
         stage = BY_NAME[other.stage]
         if stage.gathers or not locks.is_held(run.locks(), other.name):
@@ -71,11 +76,30 @@ def refuse_busy(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> None:
             )
 
 
+@contextmanager
+def exporting(run: RunDirectory, expansion: Artifact) -> Iterator[None]:
+    """While the block runs, nobody makes these images again. Raises Refused if somebody else exports them.
+
+    A run that may not be written to is held by nobody, nor made again from here.
+    """
+    if not os.access(run.root, os.W_OK):
+        yield
+        return
+    with locks.held(run.locks(), _export(expansion)):
+        yield
+
+
+def _export(expansion: Artifact) -> str:
+    return f"export {expansion.kind}, fold {expansion.fold}"
+
+
 def refuse_changed(run: RunDirectory, artifact: Artifact, used: dict[str, str]) -> None:
     """Raise Refused if what an artifact was made from (folder in the run -> mark) is not there as it was."""
     for name, made in used.items():
         record = run.root / name / RECORD
-        if not record.is_file() or files.read_json(record)["made"] != made:
+        with files.whole(record):
+            same = record.is_file() and files.read_json(record)["made"] == made
+        if not same:
             raise Refused(
                 f"{name} was made again while {artifact.name} was being made from it", hint="the same command"
             )

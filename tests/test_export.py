@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,3 +131,66 @@ def test_a_folder_that_holds_something_is_left_alone(run: RunDirectory, tmp_path
     refused = medsynth("export", tmp_path / "out", "--run", run.root)
     assert refused.code == 2
     assert (tmp_path / "out" / "mine.txt").read_text() == "mine"
+
+
+def at_the_first_file(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Let something happen as soon as one image is copied."""
+    put, waiting = os.replace, [happens]
+
+    def replacing(*paths: Path) -> None:
+        put(*paths)
+        if "images" in Path(paths[1]).parts and waiting:
+            waiting.pop()()
+
+    monkeypatch.setattr("os.replace", replacing)
+
+
+def test_images_that_were_put_in_place_meanwhile_are_never_mixed_in(
+    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a machine that shares the disk and not the locks."""
+    audited(run, passed=True)
+    expansion, other = run.artifact("expand", 0, "geca"), tmp_path / "other"
+    shutil.copytree(expansion.folder, other)
+    for path in (other / "images").iterdir():
+        path.write_bytes(encode(255 - read(path)))
+    files.write_json(other / "stage.json", expansion.record() | {"made": "0123456789ab"})
+
+    def swap() -> None:
+        expansion.folder.rename(tmp_path / "old")
+        other.rename(expansion.folder)
+
+    at_the_first_file(monkeypatch, swap)
+    refused = medsynth("export", tmp_path / "out", "--run", run.root)
+    assert refused.code == 4
+    assert "changed while it was being exported" in refused.err
+    assert not [path for path in tmp_path.iterdir() if "out" in path.name]
+
+
+def test_what_is_being_exported_is_not_made_again_meanwhile(
+    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audited(run, passed=True)
+    met = []
+    words = ("expand", "--fold", 0, "--factor", 1, "--run", run.root)
+    at_the_first_file(monkeypatch, lambda: met.append(medsynth(*words)))
+    done("export", tmp_path / "out", "--run", run.root)
+    assert met[0].code == 4
+    assert f"cannot be made again now: process {os.getpid()} on " in met[0].err
+    assert " exports it" in met[0].err
+    done(*words)
+
+
+def test_the_place_of_the_run_does_not_leave_with_the_images(run: RunDirectory, tmp_path: Path) -> None:
+    done("export", tmp_path / "out", "--acknowledge-risk", "a test", "--run", run.root)
+    assert str(run.root) not in (tmp_path / "out" / "about.json").read_text()
+    assert str(run.root) not in (run.root / "exports.jsonl").read_text()
+    refused = medsynth("export", tmp_path / "more", "--run", run.root)
+    assert f"medsynth audit --model geca --fold 0 --run {run.root}" in refused.hint
+
+
+def test_the_current_directory_is_no_place_for_a_set(run: RunDirectory, tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    refused = medsynth("export", ".", "--run", run.root, at=tmp_path / "here")
+    assert refused.code == 2
+    assert "current directory" in refused.err

@@ -13,7 +13,7 @@ import pytest
 from medsynth import guards, locks
 from medsynth.artifacts import cohort
 from medsynth.artifacts.cohort import Cohort, Facts, Sample
-from medsynth.errors import Refused
+from medsynth.errors import BadData, Refused
 from medsynth.recipe import Recipe
 from medsynth.rundir import Artifact, RunDirectory
 
@@ -169,3 +169,24 @@ def test_a_result_whose_input_is_another_by_now_or_gone_is_refused(run: RunDirec
     (codec.folder / "stage.json").unlink()
     with pytest.raises(Refused, match=said):
         guards.refuse_changed(run, artifact, used)
+
+
+def test_a_record_that_is_damaged_is_named(run: RunDirectory) -> None:
+    codec, artifact = made(run, "codec", 0, "kl"), run.artifact("encode", 0, "kl")
+    for content in ("{", "[]", "{}"):
+        (codec.folder / "stage.json").write_text(content)
+        with pytest.raises(BadData, match=r"fold-0/codec/kl/stage\.json is damaged"):
+            guards.refuse_changed(run, artifact, {"fold-0/codec/kl": "x"})
+
+
+def test_images_that_are_exported_are_not_made_again(run: RunDirectory) -> None:
+    images, others = made(run, "expand", 0, "geca"), made(run, "expand", 1, "geca")
+    with guards.exporting(run, images):
+        with pytest.raises(Refused, match=r"expand geca, fold 0 cannot be made again now: .* exports it") as failure:
+            guards.refuse_busy(run, Recipe(), images)
+        assert failure.value.hint == locks.WAIT
+        with pytest.raises(Refused, match="export geca, fold 0 is being made by"), guards.exporting(run, images):
+            pass
+        guards.refuse_busy(run, Recipe(), others)
+        guards.refuse_busy(run, Recipe(), run.artifact("generator", 0, "geca"))
+    guards.refuse_busy(run, Recipe(), images)
