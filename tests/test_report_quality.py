@@ -59,3 +59,14 @@ def test_images_that_are_gone_and_evaluations_without_qualities_have_no_gallery(
     qualities.save(run.run.artifact("evaluate", 1, "geca").folder, ["another"], [-200.0])
     assert gallery.unlikely(collect(run.artifacts())) == []
     assert "least likely" not in render(run.artifacts()).html
+
+
+def test_images_of_selection_patients_have_a_column_where_they_were_measured(run: DrawnRun) -> None:
+    judged(run, 0, -110.8)
+    (before,), _ = likeness.tables(collect(run.artifacts()))
+    assert len(before.heads) == 3
+    folder = run.run.artifact("evaluate", 0, "geca").folder
+    scores.save(folder, scores.load(folder) | {"unseen.kid_across": Score(3.1, 8, "image", -9.0, 14.0)})
+    (after,), _ = likeness.tables(collect(run.artifacts()))
+    assert after.heads[2] == "selection patients' images, n\u00a0=\u00a08"
+    assert "3.10 (−9 to 14)" in {row.cells[2] for row in after.rows}

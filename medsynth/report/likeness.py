@@ -8,7 +8,11 @@ from medsynth.report.collect import NOTHING, Found, Made
 from medsynth.report.proof import Row, Table, head, sized
 
 DISTANCE = "kid_across"  # judged by: pairs of images of one patient, which are alike in any case, are left out
-PARTS = {"synthetic": "synthetic", "floor": "real training images", "ceiling": "test images through the codec"}
+PARTS = {
+    "synthetic": "synthetic", "floor": "real training images", "unseen": "selection patients' images",
+    "ceiling": "test images through the codec",
+}  # fmt: skip
+OPTIONAL = ("unseen",)  # earlier evaluations have none
 NATS = "hundredths of a nat a dimension"
 NUMBERS = {  # score of `evaluate` -> how the page calls it
     "kid": "KID × 1000",
@@ -86,16 +90,18 @@ def tables(found: Found) -> tuple[list[Table], list[Table]]:
 
 
 def _table(made: Made) -> Table:
-    sizes = {part: _size(made, part) for part in PARTS}
+    there = {name.partition(".")[0] for name in made.scores}
+    parts = {part: name for part, name in PARTS.items() if part in there or part not in OPTIONAL}
+    sizes = {part: _size(made, part) for part in parts}
     rows = []
     for key, name in NUMBERS.items():
-        cells = tuple(sized(made.scores.get(f"{part}.{key}"), sizes[part]) for part in PARTS)
+        cells = tuple(sized(made.scores.get(f"{part}.{key}"), sizes[part]) for part in parts)
         if any(cell != NOTHING for cell in cells):
             rows.append(Row(name, cells))
     title = f"{words.generator(made.kind)}, fold {made.fold}"
     seen_by = str(made.get("summary").get("extractor", ""))
     remark = f"Seen by {seen_by}; numbers by another extractor cannot be compared with these." if seen_by else ""
-    heads = tuple(head(name, sizes[part]) for part, name in PARTS.items())
+    heads = tuple(head(name, sizes[part]) for part, name in parts.items())
     return Table(title, heads, rows, (f"{made.path}/scores.json",), remark=remark)
 
 
