@@ -30,7 +30,7 @@ FLOORS = (
     {"guards"},
     {"plan"},
     {"stages"},
-    {"evidence", "extractors", "job", "judged", "masking", "material", "membership", "watch"},
+    {"compared", "evidence", "extractors", "job", "judged", "masking", "material", "membership", "watch"},
     {"recipe", "data", "training", "metrics", "report", "classifier"},
     {"learner", "order", "sections"},
     {"generators", "segmenters"},

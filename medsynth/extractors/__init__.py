@@ -62,6 +62,11 @@ def refuse_unknown(name: str) -> None:
         raise BadUsage(f"there is no extractor {name!r}", hint=nearest(name, [*NAMES, f"{TIMM}MODEL"]))
 
 
+def is_own(name: str) -> bool:
+    """Whether an extractor of this name is a fold's own classifier."""
+    return name.startswith(f"{OWN}-fold")
+
+
 def load(settings: Wanted, *, fold: int | None, classifier: Path) -> Any:
     """The extractor that settings name, on the CPU, ready.
 

@@ -79,7 +79,7 @@ def _weighing(pairs: Pairs, heavy: dict[bytes, float]) -> Pairs:
 def spread(distances: np.ndarray, pairs: Pairs, seed: int, replicates: int = REPLICATES) -> Interval:
     """The weighted mean of the distances of pairs, (pair,), and its bootstrap interval.
 
-    Pairs are drawn with replacement; as no image is in two of them, that draws the images. Raises Unmeasurable for none.
+    Pairs are drawn with replacement; as no image is in two of them, that draws the images. Unmeasurable for none.
     """
     if not len(distances):
         raise Unmeasurable("no class has two images that can be compared")

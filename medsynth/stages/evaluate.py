@@ -2,11 +2,12 @@
 different they are from each other.
 
 Every number is against the real images of the fold's test patients. `floor.` is the same of the real training images,
+which the fold's own classifier has learned from where it is the extractor; `unseen.` of the selection patients' images,
 as near as new patients of one clinic come; `ceiling.` of the test images themselves after they went through the codec.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import isfinite
 from typing import Any
 
@@ -16,77 +17,56 @@ import torch
 from medsynth import extractors, interrupt, seeds
 from medsynth.artifacts import cohort, features, qualities, scores
 from medsynth.artifacts.cohort import Sample
-from medsynth.artifacts.features import Features
 from medsynth.artifacts.scores import Score
-from medsynth.chain import REAL, THROUGH
+from medsynth.compared import Sets, gathered
 from medsynth.data.loading import ImageSet
 from medsynth.data.png import read
-from medsynth.errors import Refused
 from medsynth.job import Job, Result
 from medsynth.metrics import diversity, fld, histograms, kid
-from medsynth.metrics.frechet import frechet
+from medsynth.metrics.frechet import DRAWS, frechet, frechet_of_equal
 from medsynth.metrics.interval import Interval
 from medsynth.metrics.neighbours import neighbourhoods
-from medsynth.metrics.owned import Owned, some
+from medsynth.metrics.owned import Unmeasurable, some
 
 AT_ONCE = 64  # pairs or pictures looked at at once
-
-
-@dataclass(frozen=True)
-class Part:
-    """Some images as the extractor sees them, with the patients they are of or were given the labels of."""
-
-    samples: tuple[Sample, ...]
-    owned: Owned
-    labels: np.ndarray  # 0 or 1, (image, label)
-
-    def with_label(self, label: int) -> "Part":
-        rows = np.flatnonzero(self.labels[:, label])
-        return Part(tuple(self.samples[row] for row in rows), self.owned.chosen(rows), self.labels[rows])
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-
-@dataclass(frozen=True)
-class Sets:
-    """What is compared."""
-
-    made: Part
-    training: Part
-    unseen: Part
-    ceiling: Part | None
-    extractor: str
-
-    def named(self) -> dict[str, Part]:
-        """Each set that is compared with the unseen patients' images."""
-        found = {"synthetic": self.made, "floor": self.training}
-        return found | ({"ceiling": self.ceiling} if self.ceiling else {})
+MEASURED = ("synthetic", "floor", "ceiling")  # sets that FID and neighbourhoods are measured of
+EQUAL = "KID and FID are of features of equal length."
+LEARNED = "The extractor has learned from the images that the floor is measured on"
+NOT_LEARNED = "not from those of the selection patients, which `unseen` is measured on"
+Kids = dict[str, kid.Drawn]  # of each set that was compared, by its name
 
 
 def run(job: Job) -> Result:
     """Measure one generator's images in one fold."""
     assert job.fold is not None
     everyone = cohort.load(job.input("ingest"))
-    sets, found = _gathered(job), dict[str, Score]()
-    notes: list[str] = []
-    drawn: dict[str, kid.Drawn] = {}
+    made = cohort.load(job.input("expand")).samples
+    seen = {str(a.kind): features.load(a.folder) for a in job.all("features")}
+    sets, found = gathered(everyone, job.fold, made, str(job.kind), seen), dict[str, Score]()
+    own = extractors.is_own(sets.extractor)
+    level = sets.of_equal_length() if own else sets  # for KID and FID
+    notes, kids = [_of_own(sets)] if own else list[str](), Kids()
     steps: list[Callable[[], dict[str, Score]]] = [
-        *(lambda name=name: _distances(job, sets, name, drawn) for name in sets.named()),
-        lambda: _excess(job, sets, drawn),
-        *(lambda i=i, label=label: _of_label(job, sets, i, label) for i, label in enumerate(everyone.facts.labels)),
+        *(lambda name=name: _kid(job, level, name, kids) for name in level.named()),
+        lambda: _excess(job, level, kids),
+        *(lambda i=i, label=label: _of_label(job, level, i, label) for i, label in enumerate(everyone.facts.labels)),
+        *(lambda name=name: _frechet(job, level, name) for name in MEASURED if name in level.named()),
+        *(lambda name=name: _neighbourhoods(job, sets, name) for name in MEASURED if name in sets.named()),
+        lambda: _parts(job, level),
         lambda: _likelihood(job, sets),
         lambda: _qualities(job, sets),
         lambda: _diversity(job, sets, notes),
+        *(lambda name=name: _vendi(job, sets, name) for name in MEASURED[:2]),
         lambda: _looks(sets),
     ]
     for done, step in enumerate(steps, 1):
         try:
             found |= step()
-        except ValueError as reason:  # too few images or patients for that number: the reason stands in its place
+        except Unmeasurable as reason:  # the reason stands in the number's place
             notes.append(f"A number of the evaluation of {job.kind} is missing: {reason}.")
         job.progress(f"evaluate {job.kind}, fold {job.fold}", done, len(steps))
         interrupt.check()
+    notes += _hung(level, kids)
     found = {name: score for name, score in found.items() if isfinite(score.value)}
     scores.save(job.out, found)
     shown = [name for name in found if name.startswith("excess.") or _in_summary(name)]
@@ -95,73 +75,82 @@ def run(job: Job) -> Result:
 
 
 def _in_summary(name: str) -> bool:
-    return name.count(".") == 1 and not name.endswith(("_across", "_of_parts"))
+    return name.count(".") == 1 and not name.endswith(("_across", "_full")) and "_of_parts" not in name
 
 
-def _gathered(job: Job) -> Sets:
-    """The sets of one fold. Raises Refused where different extractors saw them: such numbers mean nothing."""
-    assert job.fold is not None
-    everyone = cohort.load(job.input("ingest"))
-    loaded = {str(a.kind): features.load(a.folder) for a in job.all("features")}
-    seen_by = {each.extractor for each in loaded.values()}
-    if len(seen_by) > 1:
-        problem = f"features of different extractors cannot be compared: {', '.join(sorted(seen_by))}"
-        raise Refused(problem, hint=f"medsynth features --fold {job.fold} --force")
-    owner_of = {s.sample: s.patient for s in everyone.samples}
-    made = cohort.load(job.input("expand")).samples
-    testing, training = everyone.testing(job.fold).samples, everyone.training(job.fold).samples
-    through = next((kind for kind in loaded if kind.startswith(THROUGH)), None)
-    return Sets(
-        _part(made, loaded[str(job.kind)], [owner_of[s.label_source] for s in made]),
-        _part(training, loaded[REAL], [s.patient for s in training]),
-        _part(testing, loaded[REAL], [s.patient for s in testing]),
-        _part(testing, loaded[through], [s.patient for s in testing]) if through else None,
-        seen_by.pop(),
-    )
+def _of_own(sets: Sets) -> str:
+    """What has to be known where the extractor is the fold's own classifier."""
+    return f"{EQUAL} {LEARNED}{f', {NOT_LEARNED}' if sets.selection else ''}."
 
 
-def _part(samples: Sequence[Sample], found: Features, owners: Sequence[str]) -> Part:
-    values = found.of([s.sample for s in samples]).values.astype(np.float64)
-    labels = np.array([s.labels for s in samples], dtype=int).reshape(len(samples), -1)
-    return Part(tuple(samples), Owned(values, np.array(owners)), labels)
-
-
-def _distances(job: Job, sets: Sets, name: str, drawn: dict[str, kid.Drawn]) -> dict[str, Score]:
-    """KID x 1000 and FID, precision, recall, density and coverage of one set against the unseen patients' images."""
-    seed, unseen, part = _seed(job, name), sets.unseen, sets.named()[name]
-    drawn[name] = kid.kid_drawn(part.owned, unseen.owned, _seed(job, "kid"), job.settings.bootstrap or 1, name)
-    plain, across = drawn[name].intervals()
-    near = neighbourhoods(unseen.owned.features, some(part.owned.features, len(unseen), seed), job.settings.neighbours)
-    found = {
-        "kid": _scaled(job, plain, 1000), "kid_across": _scaled(job, across, 1000),
-        "fid": Score(frechet(part.owned.features, unseen.owned.features)),
-        "precision": Score(near.precision), "recall": Score(near.recall), "density": Score(near.density),
-        "coverage": Score(near.coverage),
-    }  # fmt: skip
-    if name == "synthetic":
-        parts = kid.kid_of_parts(part.owned.features, unseen.owned.features, seed)
-        found["kid_of_parts"] = Score(1000 * parts.mean)
+def _kid(job: Job, sets: Sets, name: str, kids: Kids) -> dict[str, Score]:
+    """KID x 1000 of one set; what it is with other draws of patients is kept in `kids`."""
+    part, replicates = sets.named()[name], job.settings.bootstrap or 1
+    paired = name == "ceiling"
+    kids[name] = kid.kid_drawn(part.owned, sets.tested.owned, _seed(job, "kid"), replicates, name, paired)
+    plain, across = kids[name].intervals()
+    found = {"kid": _scaled(job, plain, 1000), "kid_across": _scaled(job, across, 1000)}
     return _named(name, found, len(part), sets.extractor)
 
 
-def _excess(job: Job, sets: Sets, drawn: dict[str, kid.Drawn]) -> dict[str, Score]:
+def _hung(sets: Sets, kids: Kids) -> list[str]:
+    """A sentence for each KID that is one test patient's."""
+    told = {name: drawn.without_the_one() for name, drawn in kids.items()}
+    return [
+        f"One of {sets.tested.patients()} test patients makes up most of {name}.kid in this fold: x 1000 it is "
+        f"{1000 * found[0]:.3g}, and {1000 * found[1]:.3g} without that patient."
+        for name, found in told.items()
+        if found is not None
+    ]
+
+
+def _frechet(job: Job, sets: Sets, name: str) -> dict[str, Score]:
+    """FID of equally many images, so many for every set, as it falls with their number; and of the whole sets."""
+    parts = sets.named()
+    part, images = parts[name], min(len(sets.tested), *(len(parts[each]) for each in MEASURED if each in parts))
+    ours, theirs = part.owned.features, sets.tested.owned.features
+    draws = min(DRAWS, job.settings.reference_draws)
+    fid = frechet_of_equal(ours, theirs, images, _seed(job, "frechet"), draws, paired=name == "ceiling")
+    whole = _named(name, {"fid_full": Score(frechet(ours, theirs))}, len(part), sets.extractor)
+    return _named(name, {"fid": Score(fid)}, images, sets.extractor) | whole
+
+
+def _neighbourhoods(job: Job, sets: Sets, name: str) -> dict[str, Score]:
+    """Precision, recall, density and coverage of one set, of at most as many images as there are test images."""
+    part, tested = sets.named()[name], sets.tested
+    some_images = some(part.owned.features, len(tested), _seed(job, name))
+    near = neighbourhoods(tested.owned.features, some_images, job.settings.neighbours)
+    found = {"precision": near.precision, "recall": near.recall, "density": near.density, "coverage": near.coverage}
+    return _named(name, {key: Score(value) for key, value in found.items()}, len(part), sets.extractor)
+
+
+def _parts(job: Job, sets: Sets) -> dict[str, Score]:
+    """KID x 1000 as papers print it: mean and deviation over parts, measured on so many images each."""
+    parts = kid.kid_of_parts(sets.made.owned.features, sets.tested.owned.features, _seed(job, "synthetic"))
+    found = {"kid_of_parts": Score(1000 * parts.mean), "kid_of_parts_deviation": Score(1000 * parts.deviation)}
+    return _named("synthetic", found, parts.images, sets.extractor)
+
+
+def _excess(job: Job, sets: Sets, kids: Kids) -> dict[str, Score]:
     """By how much KID x 1000 of the synthetic images exceeds that of the real training images.
 
     The same unseen patients are drawn for both, so that what these have in common cancels.
     """
-    if not {"synthetic", "floor"} <= drawn.keys():
+    if not {"synthetic", "floor"} <= kids.keys():
         return {}
-    plain, across = drawn["synthetic"].above(drawn["floor"])
+    plain, across = kids["synthetic"].above(kids["floor"])
     found = {"excess.kid": _scaled(job, plain, 1000), "excess.kid_across": _scaled(job, across, 1000)}
-    patients = len(np.unique(sets.unseen.owned.owners))
-    return {n: replace(score, n=patients, unit="patient", extractor=sets.extractor) for n, score in found.items()}
+    return {
+        name: replace(score, n=sets.tested.patients(), unit="patient", extractor=sets.extractor)
+        for name, score in found.items()
+    }
 
 
 def _of_label(job: Job, sets: Sets, label: int, called: str) -> dict[str, Score]:
     """KID x 1000 of the images with one label, and of as many kinds of real ones."""
     found: dict[str, Score] = {}
     for name, part in (("synthetic", sets.made), ("floor", sets.training)):
-        ours, theirs = part.with_label(label), sets.unseen.with_label(label)
+        ours, theirs = part.with_label(label), sets.tested.with_label(label)
         across = kid.kid_interval(
             ours.owned, theirs.owned, _seed(job, name, called), job.settings.bootstrap or 1, across=True
         )
@@ -173,10 +162,10 @@ def _of_label(job: Job, sets: Sets, label: int, called: str) -> dict[str, Score]
 def _likelihood(job: Job, sets: Sets) -> dict[str, Score]:
     """FLD and the generalisation gap, with the band in which real images of unseen patients lie."""
     seed, made = _seed(job, "likelihood"), sets.made.owned.features
-    whole = fld.likelihood(sets.training.owned, sets.unseen.owned, made, seed)
+    whole = fld.likelihood(sets.training.owned, sets.tested.owned, made, seed)
     found = {"fld": Score(whole.fld), "gap": Score(whole.gap)}
     if job.settings.reference_draws > 1:
-        band = fld.band(sets.training.owned, sets.unseen.owned, made, seed, job.settings.reference_draws)
+        band = fld.band(sets.training.owned, sets.tested.owned, made, seed, job.settings.reference_draws)
         found |= {
             "gap_z": Score(band.z),
             "gap_of_real": Score(band.mean),
@@ -187,7 +176,7 @@ def _likelihood(job: Job, sets: Sets) -> dict[str, Score]:
 
 def _qualities(job: Job, sets: Sets) -> dict[str, Score]:
     """How likely images are beside those of new patients, on the average; of every synthetic one in a file."""
-    made, real = fld.qualities(sets.training.owned, sets.unseen.owned, sets.made.owned.features, _seed(job, "quality"))
+    made, real = fld.qualities(sets.training.owned, sets.tested.owned, sets.made.owned.features, _seed(job, "quality"))
     qualities.save(job.out, [s.sample for s in sets.made.samples], made.tolist())
     of_made = _named("synthetic", {"quality": Score(float(made.mean()))}, len(sets.made), sets.extractor)
     return of_made | _named("floor", {"quality": Score(real)}, len(sets.training), sets.extractor)
@@ -195,7 +184,10 @@ def _qualities(job: Job, sets: Sets) -> dict[str, Score]:
 
 @torch.no_grad()
 def _diversity(job: Job, sets: Sets, notes: list[str]) -> dict[str, Score]:
-    """How different two images of one class are, on the average; of the real training images beside it."""
+    """How different two images of one class are, on the average; of the real training images beside it.
+
+    Only classes count that both have pairs of, with the weights they have among the real ones.
+    """
     size = read(sets.made.samples[0].image).shape[0]
     ruler: Any = extractors.load_distance(
         job.settings.perceptual,
@@ -207,27 +199,34 @@ def _diversity(job: Job, sets: Sets, notes: list[str]) -> dict[str, Score]:
     ).to(job.device)
     if ruler.remark:
         notes.append(f"Diversity is measured as {ruler.name}. {ruler.remark}")
+    parts, most = {"synthetic": sets.made, "floor": sets.training}, job.settings.pairs
+    ours = diversity.pairs_within_classes(sets.made.labels, _seed(job, "pairs", "synthetic"), most)
+    real = diversity.pairs_within_classes(
+        sets.training.labels, _seed(job, "pairs", "floor"), most, sets.training.owned.owners
+    )
     found: dict[str, Score] = {}
-    for name, part in (("synthetic", sets.made), ("floor", sets.training)):
-        seed = _seed(job, "pairs", name)
-        owners = part.owned.owners if name == "floor" else None
-        pairs = diversity.pairs_within_classes(part.labels, seed, job.settings.pairs, owners)
-        pictures, apart = ImageSet(part.samples), []
+    for name, pairs in zip(parts, diversity.of_common_classes(ours, real), strict=True):
+        pictures, apart = ImageSet(parts[name].samples), [np.empty(0)]
         for rows in torch.from_numpy(pairs.images).split(AT_ONCE):
             one, other = (pictures.tensor(rows[:, side]).to(job.device) for side in (0, 1))
             apart.append(ruler.distances(one, other).cpu().numpy())
-        spread = diversity.spread(np.concatenate(apart), pairs, seed)
+        spread = diversity.spread(np.concatenate(apart), pairs, _seed(job, "pairs", name))
         found[f"{name}.diversity"] = Score(
             spread.value, n=len(pairs.images), unit="pair", ci_low=spread.low, ci_high=spread.high, extractor=ruler.name
         )
-        vendi = diversity.vendi(some(part.owned.features, len(sets.training), seed))
-        found |= _named(name, {"vendi": Score(vendi)}, min(len(part), len(sets.training)), sets.extractor)
     return found
+
+
+def _vendi(job: Job, sets: Sets, name: str) -> dict[str, Score]:
+    """The Vendi score of one set, of at most as many images as there are training images."""
+    features_of_some = some(sets.named()[name].owned.features, len(sets.training), _seed(job, "pairs", name))
+    found = {"vendi": Score(diversity.vendi(features_of_some))}
+    return _named(name, found, len(features_of_some), sets.extractor)
 
 
 def _looks(sets: Sets) -> dict[str, Score]:
     """What anybody can see: colours and sharpness against the unseen patients' images."""
-    real, found = _seen(sets.unseen.samples), dict[str, Score]()
+    real, found = _seen(sets.tested.samples), dict[str, Score]()
     for name, part in (("synthetic", sets.made), ("floor", sets.training)):
         looks = histograms.compared(_seen(part.samples), real)
         values = {
