@@ -2,8 +2,10 @@
 
 import sys
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,27 @@ def peak_memory(device: str) -> dict[str, int]:
         return {}
     unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, the others kibibytes
     return {"peak_process_megabytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)}
+
+
+def peak_of(work: Callable[[], object], device: str) -> float:
+    """Megabytes that the work has in use at most beside what was there before, as torch counts them.
+
+    Unlike the peak of a process it holds neither libraries nor anybody else's arrays.
+    """
+    import torch
+    from torch.profiler import ProfilerActivity, profile
+
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        work()
+        return (torch.cuda.max_memory_allocated() - before) / 1e6
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+        work()
+    assert seen.profiler is not None
+    events = [event for event in seen.profiler.kineto_results.events() if event.name() == "[memory]"]
+    changes = (event.nbytes() for event in sorted(events, key=lambda event: event.start_ns()))
+    return max(accumulate(changes), default=0) / 1e6
 
 
 class Lap:

@@ -67,11 +67,12 @@ class Judgement:
         n, dice = len(self.rows), self._column("dice")
         common, sizes = np.array(self.pixels, dtype=np.float64).T
         judged = segmentation.Judged(
-            np.array([row.patient for row in self.rows]), dice, self._column("iou"), self._column("hd95"), common, sizes
-        )
+            np.array([row.patient for row in self.rows]), dice, self._column("iou"), self._column("hd95"), common,
+            sizes, self._column("true_area") > 0,
+        )  # fmt: skip
         measured = segmentation.scores(judged, Bootstrap(seed))
         found = {
-            f"{UNIT}.{name}": Score(of.value, n, UNIT, of.ci_low, of.ci_high, seed) for name, of in measured.items()
+            f"{UNIT}.{name}": Score(of.value, of.n, UNIT, of.ci_low, of.ci_high, seed) for name, of in measured.items()
         }
         means = np.mean(self.of_ways, axis=0)
         found |= {f"{UNIT}.dice.{way}": Score(float(m), n, UNIT) for way, m in zip(ensembles.WAYS, means, strict=True)}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from medsynth import interrupt
+from medsynth import cost, interrupt
 from medsynth.draws import row_draws
 from medsynth.shapes import Images
 
@@ -50,6 +50,16 @@ class Masker:
         said: np.ndarray = self.model.predict(images.to(self.device), row_draws(seeds)).float().cpu().numpy()
         self.images, self.seconds = self.images + len(images), self.seconds + time.perf_counter() - started
         return said
+
+    @torch.no_grad()
+    def megabytes(self, image: Images) -> float:
+        """What the masks of one image (1, channel, row, column) take at most: the weights, and the numbers on the way.
+
+        Runs come one after the other, so it is that of one; of a run that repeats itself, that of one repetition.
+        """
+        image, draws = image.to(self.device), row_draws([0])
+        weights = sum(p.numel() * p.element_size() for p in self.model.parameters()) / 1e6
+        return weights + cost.peak_of(lambda: self.model.round(image, draws), self.device)
 
     def cost(self, grid: tuple[int, int], runs: int) -> dict[str, float]:
         """Parameters, and multiply-accumulates and seconds of all runs for one image of so many rows and columns."""

@@ -110,6 +110,18 @@ def test_a_lap_lasts_from_mark_to_mark() -> None:
     assert lap.seconds() == lap.marks[1] - lap.marks[0] >= 0
 
 
+def test_the_peak_of_some_work_is_what_it_held_at_once_and_nothing_else() -> None:
+    held = torch.ones(30_000_000)
+
+    def work() -> None:
+        for _ in range(3):
+            (torch.ones(1_000_000) + 1).sum()
+
+    assert cost.peak_of(work, "cpu") == pytest.approx(8, rel=0.01)
+    assert cost.peak_of(lambda: None, "cpu") == 0
+    assert held.numel() > 0
+
+
 def test_the_peak_of_memory_holds_what_was_held() -> None:
     cost.forget_peak("cpu")
     held = np.ones(60_000_000, np.uint8)

@@ -90,6 +90,35 @@ def test_the_numbers_on_file_are_those_of_the_masks_on_file(trained: RunDirector
     assert found["image.dice"].value == pytest.approx(np.mean([row.dice for row in rows]), abs=1e-5)
     assert found["image.failed"].value == np.mean([row.dice < 0.8 for row in rows])
     assert found["image.dice.mean"].value == pytest.approx(found["image.dice"].value, abs=1e-9)
+    with_lesion = [row for row in rows if row.true_area]
+    assert found["image.without_lesion"].value == len(rows) - len(with_lesion)
+    assert found["image.dice_lesions"].value == pytest.approx(np.mean([row.dice for row in with_lesion]), abs=1e-5)
+    assert found["image.dice_lesions"].n == len(with_lesion)
+
+
+def test_an_image_without_a_mask_is_left_out_with_a_note_and_no_stranger_is_reported(
+    drawn: Path, tmp_path: Path
+) -> None:
+    """A patient of whom no image has a mask is a training patient all the same."""
+    with drawn.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    some = drawn.parent / "some.csv"
+    without = {row["patient"] for row in rows if row["patient"] < sorted({r["patient"] for r in rows})[3]}
+    with some.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(row | {"mask": "" if row["patient"] in without else row["mask"]} for row in rows)
+    words = ("--labels", LABELS, "--mask", "mask", "--image-size", 32, "--folds", 2)
+    run = RunDirectory(tmp_path / "run")
+    done("ingest", some, "--run", run.root, *words)
+    done("segment", "--run", run.root, "--fold", 0, "--variant", "unet", *quick("unet"))
+    record = run.artifact("segment", 0, "unet").record()
+    everyone = cohort.load(run.artifact("ingest").folder)
+    assert any(s.patient in without for s in everyone.training(0).samples)
+    assert record["trained_on"] == everyone.training(0).patients_hash()
+    missing = sum(row["patient"] in without for row in rows)
+    note = f"{missing} of {len(rows)} images have no mask and are left out; name a black one where there is no lesion."
+    assert note in record["notes"]
 
 
 def test_test_patients_change_neither_weights_nor_threshold(drawn: Path, trained: RunDirectory, tmp_path: Path) -> None:

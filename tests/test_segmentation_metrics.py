@@ -161,7 +161,8 @@ def judged(count: int, seed: int = 0) -> Judged:
     common = np.floor(sizes / 2 * dice.random(count))
     of_image = 2 * common / sizes
     patients = np.array([f"P{i // 3}" for i in range(count)])
-    return Judged(patients, of_image, of_image / (2 - of_image), 10 * (1 - of_image), common, sizes)
+    lesions = dice.random(count) < 0.7
+    return Judged(patients, of_image, of_image / (2 - of_image), 10 * (1 - of_image), common, sizes, lesions)
 
 
 @settings(max_examples=10)
@@ -177,8 +178,17 @@ def test_scores_are_means_medians_and_pools_with_intervals_around_them(count: in
         given_masks.common.sum() / (given_masks.sizes - given_masks.common).sum()
     )
     assert found["threshold_iou"].value <= found["iou"].value
-    for score in found.values():
-        assert score.n == count
+    there = given_masks.lesions
+    without = found.pop("without_lesion")
+    assert (without.value, without.n) == ((~there).sum(), count)
+    assert ("dice_lesions" in found) == ("iou_lesions" in found) == there.any()
+    if there.any():
+        assert found["dice_lesions"].value == pytest.approx(given_masks.dice[there].mean())
+        assert found["iou_lesions"].value == pytest.approx(given_masks.iou[there].mean())
+    for name, score in found.items():
+        assert score.n == (there.sum() if "lesions" in name else count)
+        if "lesions" in name and len(set(given_masks.patients[there])) < 2:
+            continue
         assert score.ci_low is not None
         assert score.ci_high is not None
         assert score.ci_low <= score.ci_high
@@ -188,8 +198,8 @@ def test_an_interval_is_that_of_patients_and_not_of_their_images() -> None:
     """Three equal images of each patient say no more than one."""
     one = judged(30)
     thrice = Judged(np.repeat(np.arange(30).astype(str), 3), *(np.repeat(c, 3) for c in
-                    (one.dice, one.iou, one.hd95, one.common, one.sizes)))  # fmt: skip
-    alone = Judged(np.arange(30).astype(str), one.dice, one.iou, one.hd95, one.common, one.sizes)
+                    (one.dice, one.iou, one.hd95, one.common, one.sizes, one.lesions)))  # fmt: skip
+    alone = Judged(np.arange(30).astype(str), one.dice, one.iou, one.hd95, one.common, one.sizes, one.lesions)
     wide, narrow = (segmentation.scores(each, Bootstrap(0, 400))["dice"] for each in (thrice, alone))
     assert wide.value == pytest.approx(narrow.value)
     assert (wide.ci_low, wide.ci_high) == pytest.approx((narrow.ci_low, narrow.ci_high))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from medsynth import kinds, segmenters
+from medsynth import cost, kinds, segmenters
 from medsynth.draws import row_draws, step_draws
 from medsynth.nn.masks import overlap_loss, soft_dice
 from medsynth.segmenters.levels import coloured, grids, shrunk
@@ -97,6 +97,29 @@ def test_a_segmenter_is_rebuilt_from_its_folder_alone(kind: str, changes: dict[s
     segmenters.save(tmp_path, model, config, channels=3)
     again = segmenters.load(tmp_path)
     assert again.predict(images, row_draws([1, 2])).equal(model.predict(images, row_draws([1, 2])))
+
+
+@variant_of
+def test_a_step_s_loss_is_the_mean_of_those_of_the_processes_that_share_its_rows(
+    kind: str, changes: dict[str, Any]
+) -> None:
+    """In some squares that are cut out there is nothing to be found."""
+    model, (images, masks) = shaken(kind, changes), blobs(6, side=24)
+    masks[[0, 1, 3]] = 0
+    whole = model.loss(images, masks, step_draws(3, 6))
+    parts = [model.loss(images[i : i + 2], masks[i : i + 2], step_draws(3, 6, first=i, rows=2)) for i in (0, 2, 4)]
+    torch.testing.assert_close(torch.stack(parts).mean(), whole, atol=1e-5, rtol=1e-5)
+
+
+@variant_of
+def test_the_memory_of_a_run_is_that_of_its_part(kind: str, changes: dict[str, Any]) -> None:
+    model, (images, _) = shaken(kind, changes), blobs(1, side=32)
+    with torch.no_grad():
+        run, part = (
+            cost.peak_of(lambda do=do: do(images, row_draws([0])), "cpu") for do in (model.sample, model.round)
+        )
+    assert part > images.nbytes / 1e6
+    assert part <= run <= part + 8 * images.nbytes / 1e6
 
 
 @variant_of

@@ -1,8 +1,9 @@
 """Masks of many images -> the scores of a segmenter, with intervals over patients.
 
 Per image: mean and median of Dice and IoU, the mean of IoU where less than 0.65 counts as nothing (as in the ISIC
-challenge of 2018), and the mean HD95. Pooled: all pixels of all images together, which is what many papers on small
-networks print; large lesions count for more there.
+challenge of 2018), and the mean HD95. An image without a lesion, found empty, has a Dice of 1: so Dice and IoU are
+given over the images with a lesion alone, too, and the number of those without. Pooled: all pixels of all images
+together, which is what many papers on small networks print; large lesions count for more there.
 """
 
 from collections.abc import Callable
@@ -25,6 +26,7 @@ class Judged:
     hd95: np.ndarray  # pixels
     common: np.ndarray  # pixels in both masks
     sizes: np.ndarray  # pixels of the one and of the other, added up
+    lesions: np.ndarray  # bool: whether there is anything in the true mask
 
 
 def scores(judged: Judged, bootstrap: Bootstrap) -> dict[str, Measured]:
@@ -39,8 +41,13 @@ def scores(judged: Judged, bootstrap: Bootstrap) -> dict[str, Measured]:
         "pooled_dice": lambda weights: _pooled(judged, weights),
         "pooled_iou": lambda weights: _pooled(judged, weights) / (2 - _pooled(judged, weights)),
     }
-    count = len(judged.dice)
-    return {name: bootstrap.measured(one, [judged.patients], n=count) for name, one in statistics.items()}
+    count, there = len(judged.dice), judged.lesions
+    found = {name: bootstrap.measured(one, [judged.patients], n=count) for name, one in statistics.items()}
+    if there.any():
+        of_lesions = {"dice_lesions": judged.dice[there], "iou_lesions": judged.iou[there]}
+        patients, lesions = [judged.patients[there]], int(there.sum())
+        found |= {name: bootstrap.measured(_mean(of), patients, n=lesions) for name, of in of_lesions.items()}
+    return found | {"without_lesion": Measured(float((~there).sum()), count)}
 
 
 def weighted_median(values: np.ndarray, weights: np.ndarray) -> float:

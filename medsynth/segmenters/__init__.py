@@ -29,6 +29,10 @@ class Segmenter(Protocol):
         """One run, (batch, 1, row, column); without `fast` in a form that can be exported."""
         ...
 
+    def round(self, images: "Images", draws: "RowDraws") -> object:
+        """The part of a run that takes the most memory, once: of a diffusion one answer of its network."""
+        ...
+
     def macs(self, grid: tuple[int, int]) -> int:
         """Multiply-accumulates of one run for one image of so many rows and columns."""
         ...

@@ -38,6 +38,8 @@ class Parts:
     training: Cohort
     selection: Cohort  # as many of them as the threshold is chosen on
     testing: Cohort  # as many of them as are tested
+    trained_on: str  # the mark of the fold's training patients: of all, as every stage of the fold carries it
+    bare: int  # images of the cohort without a mask, which are left out
     synthetic: tuple[Sample, ...] = ()  # images and masks that a generator of the fold drew
 
     @property
@@ -54,14 +56,14 @@ def run(job: Job) -> Result:
     cost.forget_peak(job.device)
     parts = parts_of(job)
     model = build(job, parts)
-    items, trained_on = len(parts.learned), parts.training.patients_hash()
-    fitted = fit(model, loss_of(job, model, parts), items=items, settings=job.settings, place=place_of(job))
+    loss, items = loss_of(job, model, parts), len(parts.learned)
+    fitted = fit(model, loss, items=items, settings=job.settings, place=place_of(job))
     summary = {"variant": job.kind, "images": len(parts.training.samples), **_training_cost(job, fitted)}
     summary |= {"synthetic_images": len(parts.synthetic)} if parts.synthetic else {}
     if job.world.is_first:
         summary |= _judge(job, Masker(model.eval(), job.device), parts)
     job.world.wait()
-    return Result(summary, trained_on, (*fitted.notes(), *_notes(job, parts)))
+    return Result(summary, parts.trained_on, (*fitted.notes(), *_notes(job, parts)))
 
 
 def _judge(job: Job, masker: Masker, parts: Parts) -> dict[str, Any]:
@@ -85,6 +87,7 @@ def _judge(job: Job, masker: Masker, parts: Parts) -> dict[str, Any]:
         **{name: round(found[f"image.{name}"].value, 4) for name in ("dice", "iou", "hd95")},
         "runs": tested.runs,
         **masker.cost((training.image_size, training.image_size), tested.runs),
+        "peak_megabytes_of_one": round(masker.megabytes(ImageSet(parts.testing.samples[:1]).tensor([0])), 1),
         **cost.peak_memory(job.device),
     }
 
@@ -120,8 +123,10 @@ def parts_of(job: Job) -> Parts:
         raise BadData(f"fold {job.fold} has no masks to {missing} on", hint="fewer folds: medsynth ingest --folds N")
     asked = job.settings.tested_images or len(testing.samples)
     return Parts(
-        training, _at_most(selection, job.settings.selection_images), _at_most(testing, asked), _synthetic(job)
-    )
+        training, _at_most(selection, job.settings.selection_images), _at_most(testing, asked),
+        trained_on=everyone.training(job.fold).patients_hash(), bare=sum(s.mask is None for s in everyone.samples),
+        synthetic=_synthetic(job),
+    )  # fmt: skip
 
 
 def _synthetic(job: Job) -> tuple[Sample, ...]:
@@ -229,6 +234,13 @@ def _training_cost(job: Job, fitted: Fitted) -> dict[str, Any]:
 
 
 def _notes(job: Job, parts: Parts) -> tuple[str, ...]:
-    if parts.selection.samples:
-        return ()
-    return (f"Fold {job.fold} has no selection patients with masks: the threshold is {THRESHOLD}.",)
+    said = []
+    if parts.bare:
+        of = len(cohort.load(job.input("ingest")).samples)
+        bare = f"{parts.bare} of {of} images {'has' if parts.bare == 1 else 'have'} no mask"
+        said.append(
+            f"{bare} and {'is' if parts.bare == 1 else 'are'} left out; name a black one where there is no lesion."
+        )
+    if not parts.selection.samples:
+        said.append(f"Fold {job.fold} has no selection patients with masks: the threshold is {THRESHOLD}.")
+    return tuple(said)

@@ -28,7 +28,8 @@ class Model(nn.Module):
     def loss(self, images: Images, masks: Masks, draws: Draws) -> Loss:
         """Cross-entropy and Dice of the finest level, on a square of it where that is asked for.
 
-        As published, a square without anything to be found in it teaches nothing.
+        As published, a square without anything to be found in it teaches nothing. It counts as a row all the same: a
+        process sees some rows of a step alone, and what a step teaches must not depend on how many processes there are.
         """
         if not 0 < self.config.patch < min(images.shape[2:]):
             return overlap_loss(self.logits(images, draws), masks).mean()
@@ -36,7 +37,7 @@ class Model(nn.Module):
         logits = self.logits(images, draws, corners)
         masks = _cut(masks.permute(0, 2, 3, 1), corners, self.config.patch).permute(0, 3, 1, 2)
         teaches = (masks.flatten(1) > 0).any(1).to(logits)
-        return (overlap_loss(logits, masks) * teaches).sum() / teaches.sum().clamp(min=1)
+        return (overlap_loss(logits, masks) * teaches).mean()
 
     def logits(self, images: Images, draws: Draws, corners: Tensor | None = None, *, fast: bool = True) -> Tensor:
         """(batch, 1, row, column); of squares with these upper left corners (batch, 2) where there are any."""
@@ -62,6 +63,10 @@ class Model(nn.Module):
     def sample(self, images: Images, draws: RowDraws, *, fast: bool = True) -> Tensor:
         """One run: probabilities, (batch, 1, row, column); `fast` as in Automaton.grow."""
         return self.logits(images, draws, fast=fast).sigmoid()
+
+    def round(self, images: Images, draws: RowDraws) -> Tensor:
+        """A run has no parts that repeat."""
+        return self.sample(images, draws)
 
     def macs(self, grid: tuple[int, int]) -> int:
         """Multiply-accumulates of one run for one image, counted as if all cells fired."""

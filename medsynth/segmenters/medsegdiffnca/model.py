@@ -92,6 +92,11 @@ class Model(nn.Module):
 
         return self.states.decoded(self.noise.sample(cleaner, x, timesteps, draws, config.sampler)).clamp(0, 1)
 
+    def round(self, images: Images, draws: RowDraws) -> Answer:
+        """One answer of the automaton, as there is one at every step of the diffusion."""
+        x_t = draws.normal(1, *images.shape[2:]).to(images)
+        return self.answer(images, x_t, torch.full((len(images),), self.noise.levels - 1), draws)
+
     def _guessed(self, guidance: Tensor) -> Tensor:
         """The mask as guidance has it, (batch, 1, row, column), from 0 to 1."""
         each = guidance.float().sigmoid() if self.config.guidance_loss == "overlap" else guidance.clamp(0, 1)

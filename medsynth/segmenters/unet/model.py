@@ -49,6 +49,10 @@ class Model(nn.Module):
         """One run: probabilities, (batch, 1, row, column)."""
         return self.logits(images).sigmoid()
 
+    def round(self, images: Images, draws: RowDraws) -> Tensor:
+        """A run has no parts that repeat."""
+        return self.sample(images, draws)
+
     def macs(self, grid: tuple[int, int]) -> int:
         """Multiply-accumulates for one image."""
         rows, columns = (side + (-side) % 2**self.halvings for side in grid)
