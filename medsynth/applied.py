@@ -1,7 +1,13 @@
-"""A trained segmenter and a folder of new images -> their masks, overlays and a table of areas and quality scores."""
+"""A trained segmenter and a folder of new images -> their masks, overlays and a table of areas and quality scores.
+
+A picture is looked at as training looked at such a picture: the same square of it, at the same scale. What was tested
+is that. Whole pictures at a scale of one's own choice are looked at as well, and said to be another thing.
+"""
 
 import csv
+import hashlib
 import io
+import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
@@ -10,9 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from medsynth import interrupt, seeds, segmenters
+from medsynth import interrupt, plan, seeds, segmenters
 from medsynth.artifacts import files, weights
 from medsynth.data import images, pictures, png, safe_text
+from medsynth.data.decoding import Square
+from medsynth.data.pictures import Frame
 from medsynth.errors import BadData, BadUsage, MissingStep
 from medsynth.judged import Rule
 from medsynth.masking import Masker
@@ -20,6 +28,7 @@ from medsynth.metrics import ensembles
 from medsynth.rundir import Artifact, RunDirectory
 
 MASKS, OVERLAYS, TABLE = "masks", "overlays", "masks.csv"
+PART = ".part"  # of a name: what is not complete
 
 
 @dataclass(frozen=True)
@@ -30,7 +39,7 @@ class Asked:
     folder: Path
     variant: str
     fold: int = 0
-    short: int | None = None  # pixels of the shorter side while segmenting; None: as in training; 0: as it is
+    short: int | None = None  # whole pictures, so many pixels on the shorter side, 0: as they are; None: as in training
     device: str = "cpu"
 
 
@@ -45,24 +54,53 @@ class Row:
     area_pixels: int | None = None
     area_share: float | None = None
     quality: float | None = None  # the larger, the less a mask is to be trusted
-    doubtful: int | None = None  # 1 where quality is above the limit that selection patients gave
+    doubtful: int | None = None  # 1 where quality is above the limit that selection patients gave, at their scale
+    looked_at: float | None = None  # share of the picture that was; outside it the mask is empty
+    as_trained: int | None = None  # 1 where it was at the scale that was trained and tested
     problem: str = ""
 
 
 def trained(run: RunDirectory, variant: str, fold: int) -> Artifact:
     """The folder of a trained segmenter. Raises MissingStep."""
     artifact = run.artifact("segment", fold, variant)
-    command = f"segment --variant {variant} --fold {fold}"
+    command = plan.command_for(artifact)
     if not artifact.exists():
         raise MissingStep(f"{variant} was not trained in fold {fold}", hint=run.typed(command))
     artifact.verify(hint=run.typed(f"{command} --force"))
     return artifact
 
 
-def refuse_occupied(folder: Path) -> None:
-    """Raise BadUsage for a place where something is already."""
-    if folder.exists() and any(folder.iterdir() if folder.is_dir() else [1]):
-        raise BadUsage(f"{folder} is there already", hint="--out FOLDER, one that is not there yet")
+def square_of(run: RunDirectory, facts: dict[str, Any]) -> Square:
+    """What training made of a picture, from the facts of a segmenter; an older one's do not say how pictures were cut,
+    and the run does."""
+    crop = facts.get("crop") or run.artifact("ingest").record()["settings"]["crop"]
+    return Square(facts["image_size"], crop)
+
+
+def refuse_occupied(path: Path, hint: str) -> None:
+    """Raise BadUsage for a place where something is already, or where nothing can be."""
+    above = next(folder for folder in path.resolve().parents if folder.exists())
+    if not above.is_dir():
+        raise BadUsage(f"{above} is a file, not a folder", hint=hint)
+    if path.exists() and not (path.is_dir() and all(inside.name == PART for inside in path.iterdir())):
+        raise BadUsage(f"{path} is there already", hint=hint)
+
+
+def found(run: RunDirectory, asked: Asked) -> list[Path]:
+    """The pictures that would be masked. Raises what `run` raises before its work."""
+    refuse_occupied(asked.folder, "--out FOLDER, one that is not there yet")
+    trained(run, asked.variant, asked.fold)
+    inside = _inside(asked.images)
+    those = sorted(path for path in inside if path.is_file() and path.suffix.lower() in pictures.ENDINGS)
+    if not those:
+        kinds, folders = ", ".join(pictures.ENDINGS), sorted(path for path in inside if path.is_dir())
+        if folders:
+            raise BadData(
+                f"{asked.images} itself holds no pictures, and the {len(folders)} folders in it are not searched",
+                hint=f"--apply {shlex.quote(str(folders[0]))}, one folder after the other",
+            )
+        raise BadData(f"{asked.images} holds no pictures", hint=f"--apply FOLDER with {kinds}")
+    return those
 
 
 def run(run: RunDirectory, asked: Asked, progress: Callable[[str, int, int], None] = lambda *_: None) -> dict[str, Any]:
@@ -71,33 +109,66 @@ def run(run: RunDirectory, asked: Asked, progress: Callable[[str, int, int], Non
     Raises MissingStep without a trained segmenter, BadUsage for a place that holds something, BadData where no picture
     can be read.
     """
-    refuse_occupied(asked.folder)
-    artifact = trained(run, asked.variant, asked.fold)
-    found = sorted(path for path in _inside(asked.images) if path.suffix.lower() in pictures.ENDINGS)
-    if not found:
-        raise BadData(f"{asked.images} holds no pictures", hint=f"--apply FOLDER with {', '.join(pictures.ENDINGS)}")
-    scratch = asked.folder.with_name(f".{asked.folder.name}.part")
+    those, folder = found(run, asked), asked.folder.resolve()
+    scratch = folder / PART if folder.is_dir() else folder.with_name(f".{folder.name}{PART}")
     shutil.rmtree(scratch, ignore_errors=True)
     for name in (MASKS, OVERLAYS):
         (scratch / name).mkdir(parents=True)
-    segmenter = _Applied.of(artifact, asked, scratch)
-    rows = []
-    for done, (path, name) in enumerate(zip(found, safe_text.sample_names(p.stem for p in found), strict=True), 1):
-        interrupt.check()
-        rows.append(segmenter.row(path, name))
-        progress(f"segment {asked.variant}", done, len(found))
-    if all(row.problem for row in rows):
-        raise BadData(f"{found[0].name}: {rows[0].problem}", hint="none of the pictures could be read")
-    _table(scratch / TABLE, rows)
-    if asked.folder.is_dir():
-        asked.folder.rmdir()
-    scratch.rename(asked.folder)
+    try:
+        rows = _rows(_Applied.of(run, asked, scratch), those, asked, progress)
+        _table(scratch / TABLE, rows)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+    _publish(scratch, folder)
     return {
         "images": len(rows) - sum(bool(row.problem) for row in rows),
         "unreadable": sum(bool(row.problem) for row in rows),
         "doubtful": sum(bool(row.doubtful) for row in rows),
         "folder": str(asked.folder),
+        "notes": _notes(rows),
     }
+
+
+def _rows(
+    segmenter: "_Applied", those: list[Path], asked: Asked, progress: Callable[[str, int, int], None]
+) -> list[Row]:
+    rows = []
+    for done, (path, name) in enumerate(zip(those, safe_text.sample_names(p.stem for p in those), strict=True), 1):
+        interrupt.check()
+        rows.append(segmenter.row(path, name))
+        progress(f"segment {asked.variant}", done, len(those))
+    if all(row.problem for row in rows):
+        raise BadData(f"{those[0].name}: {rows[0].problem}", hint="none of the pictures could be read")
+    return rows
+
+
+def _publish(scratch: Path, folder: Path) -> None:
+    """Let what is complete appear, the table last. A folder that is there stays the same one: a shell may be in it."""
+    if scratch.parent != folder:
+        scratch.rename(folder)
+        return
+    for name in (MASKS, OVERLAYS, TABLE):
+        (scratch / name).rename(folder / name)
+    scratch.rmdir()
+
+
+def _notes(rows: list[Row]) -> list[str]:
+    """What a reader of the masks has to know, in sentences."""
+    read = [row for row in rows if not row.problem]
+    cut, other = sum((row.looked_at or 0) < 1 for row in read), sum(not row.as_trained for row in read)
+    notes = []
+    if cut:
+        notes.append(
+            f"Of {cut} of {len(read)} pictures only the square was looked at that training would have cut out: outside "
+            "it, where overlays are dim, masks are empty. --size looks at whole pictures, which was not tested."
+        )
+    if other:
+        notes.append(
+            f"{other} of {len(read)} pictures were looked at in another scale than training had them: only that scale "
+            "was tested, and nothing says which of these masks are doubtful. Without --size it is the tested scale."
+        )
+    return notes
 
 
 @dataclass(frozen=True)
@@ -107,36 +178,52 @@ class _Applied:
     masker: Masker
     rule: Rule
     facts: dict[str, Any]
-    short: int
+    square: Square
+    short: int | None
     made: str  # which segmenter it is, for the seeds
     folder: Path
 
     @classmethod
-    def of(cls, artifact: Artifact, asked: Asked, folder: Path) -> "_Applied":
+    def of(cls, run: RunDirectory, asked: Asked, folder: Path) -> "_Applied":
+        artifact = run.artifact("segment", asked.fold, asked.variant)
         facts = weights.facts(artifact.folder)
-        short = facts["image_size"] if asked.short is None else asked.short
         masker = Masker(segmenters.load(artifact.folder, asked.device), asked.device)
         rule = Rule(facts["combine"], facts["threshold"], facts["config"]["failure"])
-        return cls(masker, rule, facts, short, artifact.made, folder)
+        return cls(masker, rule, facts, square_of(run, facts), asked.short, artifact.made, folder)
 
     def row(self, path: Path, name: str) -> Row:
         try:
             pixels = pictures.read(path, self.facts["channels"])
+            frame, as_trained = self._frame(pixels)
         except pictures.Unreadable as reason:
             return Row(safe_text.cell(path.name), problem=safe_text.cell(str(reason)))
+        seen = images.to_images(frame.cut(pixels)[None])
+        (runs,) = self.masker.runs(lambda _rows: seen, [seeds.derive(self.made, _digest(pixels))])
         shape = (pixels.shape[0], pixels.shape[1])
-        small = images.to_images(pictures.resized(pixels, pictures.shape_for(shape, self.short))[None])
-        (runs,) = self.masker.runs(lambda _rows: small, [seeds.derive(self.made, name)])
-        mask = self.rule.mask(np.stack([pictures.resized(one, shape) for one in runs]))
+        mask = frame.pasted(self.rule.mask(np.stack([pictures.resized(one, frame.size) for one in runs])), shape)
         files.write(self.folder / MASKS / f"{name}.png", lambda file: file.write(png.encode(_grey(mask))))
-        shown = pictures.outlined(pixels, mask)
+        shown = pictures.outlined(pixels, mask, frame)
         files.write(self.folder / OVERLAYS / f"{name}.png", lambda file: file.write(png.encode(shown)))
-        quality = ensembles.nqm(runs) if len(runs) > 1 else None
-        limit = self.facts.get("nqm_limit")
+        quality, limit = ensembles.nqm(runs) if len(runs) > 1 else None, self.facts.get("nqm_limit")
+        told = None if quality is None or limit is None or not as_trained else int(quality > limit)
         return Row(
-            safe_text.cell(path.name), f"{MASKS}/{name}.png", *shape, int(mask.sum()), float(mask.mean()), quality,
-            None if quality is None or limit is None else int(quality > limit),
+            image=safe_text.cell(path.name), mask=f"{MASKS}/{name}.png", rows=shape[0], columns=shape[1],
+            area_pixels=int(mask.sum()), area_share=float(mask.mean()), quality=quality,
+            doubtful=told, looked_at=frame.share(shape), as_trained=int(as_trained),
         )  # fmt: skip
+
+    def _frame(self, pixels: np.ndarray) -> tuple[Frame, bool]:
+        """What of a picture is looked at, and whether at the scale of training. Raises Unreadable."""
+        learned = Frame.learned(pixels, self.square)
+        if self.short is None:
+            return learned, True
+        whole = Frame.whole(pixels, self.short)
+        return whole, round(whole.scale * learned.size[0]) == self.square.size
+
+
+def _digest(pixels: np.ndarray) -> str:
+    """The mark of a picture's pixels: equal pictures get equal masks, whatever their names are."""
+    return hashlib.sha256(f"{pixels.shape}".encode() + np.ascontiguousarray(pixels).data).hexdigest()
 
 
 def _grey(mask: np.ndarray) -> np.ndarray:
@@ -148,7 +235,7 @@ def _inside(folder: Path) -> list[Path]:
         return [folder]
     if not folder.is_dir():
         raise BadUsage(f"there is no folder {folder}", hint="--apply FOLDER")
-    return [path for path in folder.iterdir() if path.is_file()]
+    return list(folder.iterdir())
 
 
 def _table(path: Path, rows: list[Row]) -> None:

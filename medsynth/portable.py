@@ -18,11 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from medsynth import segmenters
-from medsynth.applied import trained
-from medsynth.artifacts import weights
+from medsynth.applied import refuse_occupied, square_of, trained
+from medsynth.artifacts import files, weights
 from medsynth.draws import RowDraws, row_draws
 from medsynth.errors import BadUsage, MedsynthError
-from medsynth.rundir import RunDirectory
+from medsynth.rundir import Artifact, RunDirectory
 
 MOST_STEPS = 600  # of an automaton: every one of them is written out
 CLOSE = 1e-4  # the largest difference of two probabilities that rounding explains
@@ -36,6 +36,7 @@ class Written:
     path: Path
     inputs: dict[str, tuple[int, ...]]  # name -> shape
     difference: float | None  # the largest from torch's probabilities; None: onnxruntime is not installed
+    about: dict[str, Any]  # what the file says of itself, under `medsynth` in its metadata
 
 
 @dataclass
@@ -86,10 +87,8 @@ def export(run: RunDirectory, path: Path, variant: str, fold: int = 0, size: tup
     Raises BadUsage where the packages for it are missing or where the file would be endless, MissingStep without a
     trained segmenter, and MedsynthError where the file does not say what torch does.
     """
-    _refuse_without("onnx", "onnxscript")
-    if path.exists():
-        raise BadUsage(f"{path} is there already", hint="--out FILE.onnx, one that is not there yet")
-    artifact = trained(run, variant, fold)
+    artifact = exportable(run, path, variant, fold)
+    files.make_folder(path.resolve().parent)
     facts = weights.facts(artifact.folder)
     rows, columns = size or (facts["image_size"], facts["image_size"])
     model = segmenters.load(artifact.folder)
@@ -103,9 +102,31 @@ def export(run: RunDirectory, path: Path, variant: str, fold: int = 0, size: tup
         raise BadUsage(f"{variant} takes {steps:,} steps for a mask, too many for a file", hint=hint)
     numbers = {name: torch.stack(drawn) for name, drawn in tape.drawn.items()}
     inputs = {"image": image, **numbers}
-    about = {"variant": variant, "fold": fold, "made": artifact.made, "threshold": facts["threshold"]}
+    about = {"variant": variant, "fold": fold, "made": artifact.made, **_about(run, facts)}
     _write(path, _Run(model, list(numbers)), inputs, about)
-    return Written(path, {name: tuple(value.shape) for name, value in inputs.items()}, _checked(path, inputs, said))
+    shapes = {name: tuple(value.shape) for name, value in inputs.items()}
+    return Written(path, shapes, _checked(path, inputs, said), about)
+
+
+def exportable(run: RunDirectory, path: Path, variant: str, fold: int) -> Artifact:
+    """The segmenter that would be written. Raises what `export` raises before its work."""
+    _refuse_without("onnx", "onnxscript")
+    hint = "--out FILE.onnx, one that is not there yet"
+    if path.exists():
+        raise BadUsage(f"{path} is there already", hint=hint)
+    refuse_occupied(path, hint)
+    return trained(run, variant, fold)
+
+
+def _about(run: RunDirectory, facts: dict[str, Any]) -> dict[str, Any]:
+    """How a picture has to be prepared, and how what runs say becomes a mask, as it was tested."""
+    runs, square = facts["config"].get("ensemble", 1), square_of(run, facts)
+    chosen = f"the {facts['combine']} of {runs} runs" if runs > 1 else "one run"
+    return {
+        "image_size": square.size, "crop": square.crop, "prepared": square.words, "runs": runs,
+        "combine": facts["combine"], "threshold": facts["threshold"],
+        "threshold_chosen_for": chosen if facts.get("chosen_on") else None,
+    }  # fmt: skip
 
 
 def _write(path: Path, module: nn.Module, inputs: dict[str, Tensor], about: dict[str, Any]) -> None:

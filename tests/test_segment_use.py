@@ -1,6 +1,8 @@
 """What a trained segmenter is used for: pictures of any size get masks, and other programs get a file."""
 
 import csv
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +11,9 @@ from conftest import copied
 from PIL import Image
 from shell import contents, done, medsynth
 
-from medsynth.artifacts import weights
+from medsynth.artifacts import cohort, segmentations, weights
 from medsynth.data import pictures, png
+from medsynth.data.decoding import Square
 from medsynth.metrics import ensembles
 from medsynth.rundir import RunDirectory
 
@@ -103,6 +106,26 @@ def test_a_mask_of_a_picture_is_the_same_whatever_lies_beside_it(
         (("--export", "pdf", "--out", "new"), 2, "--export onnx"),
         (("--export", "onnx"), 2, "--out FILE.onnx"),
         (("--export", "onnx", "--out", "new", "--variant", "multi", "--variant", "unet"), 2, "one --variant"),
+        (("--apply", "album", "--out", "new", "--arms", "real,real+geca"), 2, "one of --arms"),
+        (("--apply", "album", "--out", "new", "--arms", "real+geca"), 5, "--variant multi --arms real+geca --fold 0"),
+        (("--apply", "album", "--out", "new", "--arms", "shuffled-labels"), 2, "--arms real,real+geca"),
+        (("--apply", "album", "--out", "new", "--variant", "unt"), 2, "did you mean unet?"),
+        (("--apply", "album", "--out", "new", "--variant", "unet+geca"), 2, "--variant unet --arms real+geca"),
+        (("--variant", "unet+geca"), 2, "--variant unet --arms real+geca"),
+        (("--variant", "unet+geca", "--steps", 3), 2, "--variant unet --arms real+geca"),
+        (("--apply", "album", "--out", "new", "--fold", 7), 4, "--fold 1"),
+        (("--apply", "album", "--out", "new", "--set", "segment.unet.combine=typo"), 2, "leave --set out"),
+        (("--apply", "album", "--out", "new", "--steps", 3), 2, "leave --steps out"),
+        (("--export", "onnx", "--out", "new", "--minutes", 3, "--force"), 2, "leave --minutes and --force out"),
+        (("--export", "onnx", "--out", "new", "--device", "cuda"), 2, "leave --device out"),
+        (("--out", "new"), 2, "--apply FOLDER, or --export onnx"),
+        (("--size", 16, "--variant", "unet"), 2, "leave --size out"),
+        (("--apply", "album", "--out", "new", "--size", -4), 2, "--size 8 to 8000; 0: as it is"),
+        (("--apply", "album", "--out", "new", "--size", 1), 2, "--size 8 to 8000"),
+        (("--export", "onnx", "--out", "new", "--size", 0), 2, "--size 8 to 8000"),
+        (("--export", "onnx", "--out", "file/new"), 2, "--out FILE.onnx"),
+        (("--apply", "album", "--out", "file/new"), 2, "--out FOLDER"),
+        (("--apply", "patients", "--out", "new"), 3, "--apply patients/7, one folder after the other"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_said_with_what_to_type(
@@ -110,10 +133,14 @@ def test_what_cannot_be_used_is_said_with_what_to_type(
 ) -> None:
     (tmp_path / "album").symlink_to(album)
     (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    (tmp_path / "patients/7").mkdir(parents=True)
+    before = contents(trained.root)
     refused = medsynth("segment", *words, "--run", trained.root, at=tmp_path)
     assert refused.code == code, refused.err
     assert hint in refused.hint
     assert not (tmp_path / "new").exists()
+    assert contents(trained.root) == before
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -123,13 +150,19 @@ def test_an_exported_segmenter_says_elsewhere_what_it_says_here(
     pytest.importorskip("onnx")
     pytest.importorskip("onnxscript")
     onnxruntime = pytest.importorskip("onnxruntime")
-    words = ("segment", "--variant", name, "--export", "onnx", "--out", tmp_path / "a.onnx", "--size", 16)
+    path = tmp_path / "nowhere" / "yet" / "a.onnx"
+    words = ("segment", "--variant", name, "--export", "onnx", "--out", path, "--size", 16)
     found = done(*words, "--json", "--run", trained.root).json
     assert float(found["difference_from_torch"]) < 1e-4
-    session = onnxruntime.InferenceSession(str(tmp_path / "a.onnx"))
+    session = onnxruntime.InferenceSession(str(path))
     assert {one.name: one.shape for one in session.get_inputs()} == found["inputs"]
     dice = np.random.default_rng(0)
     inputs = {n: dice.random(shape, dtype=np.float32) for n, shape in found["inputs"].items()}
+    about = json.loads(session.get_modelmeta().custom_metadata_map["medsynth"])
+    assert (about["image_size"], about["crop"], about["combine"]) == (32, "centre", "mean")
+    runs = 1 if name == "unet" else 2
+    assert about["runs"] == runs
+    assert about["threshold_chosen_for"] == ("one run" if runs == 1 else "the mean of 2 runs")
     (mask,) = session.run(None, inputs)
     assert mask.shape == (1, 1, 16, 16)
     assert 0 <= mask.min() < mask.max() <= 1
@@ -154,6 +187,158 @@ def test_a_segmenter_of_thousands_of_steps_is_not_exported(trained: RunDirectory
     assert refused.code == 2
     assert "800 steps" in refused.err
     assert "sampling_steps" in refused.hint
+
+
+CROPS = ("centre", "pad", "inside-field")
+
+
+def round_pictures(folder: Path) -> Path:
+    """labels.csv of 24 wide photographs of a round field, each with a bright lesion that its mask covers. Its squares
+    are 3, 5 and 7 times as large as an image of 32 pixels: some pixels of theirs lie right where one of the image is.
+    """
+    (folder / "images").mkdir(parents=True)
+    (folder / "masks").mkdir()
+    down, along = np.mgrid[:160, :224]
+    rows = []
+    for number in range(24):
+        dice = np.random.default_rng(number)
+        row, column, radius = dice.integers(60, 105), dice.integers(88, 132), dice.integers(15, 25)
+        pixels = dice.integers(60, 90, (160, 224, 3)).astype(np.uint8)
+        lesion = (down - row) ** 2 + (along - column) ** 2 <= radius**2
+        pixels[lesion] += 120
+        pixels[(down - 82) ** 2 + (along - 110) ** 2 > 69**2] = 0
+        name = f"eye{number}.png"
+        Image.fromarray(pixels).save(folder / "images" / name)
+        Image.fromarray(lesion.astype(np.uint8) * 255).save(folder / "masks" / name)
+        rows.append(f"images/{name},masks/{name},p{number // 2},{number % 2}")
+    (folder / "labels.csv").write_text("\n".join(["image,mask,patient,sick", *rows]))
+    return folder / "labels.csv"
+
+
+@pytest.fixture(scope="module", params=CROPS)
+def wide(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    """A segmenter of pictures that are no squares, in each of the ways to make them square. To be read only."""
+    run = tmp_path_factory.mktemp("wide") / "run"
+    words = ("--labels", "sick", "--mask", "mask", "--image-size", 32, "--folds", 2, "--crop", request.param)
+    done("ingest", round_pictures(run.parent / "clinic"), "--run", run, *words)
+    settings = ("size=tiny", "steps=60", "batch_size=8", "warmup_steps=0", "learning_rate=3e-3", "ema=0.0")
+    changes = [word for setting in settings for word in ("--set", f"segment.unet.{setting}")]
+    done("segment", "--variant", "unet", "--fold", 0, "--run", run, *changes)
+    return RunDirectory(run)
+
+
+def test_the_original_of_a_tested_picture_gets_the_mask_that_was_tested(wide: RunDirectory, tmp_path: Path) -> None:
+    settings, stored = wide.artifact("ingest").record()["settings"], wide.artifact("segment", 0, "unet").folder
+    originals, square = Path(settings["source"]).parent / "images", Square(32, settings["crop"])
+    done("segment", "--variant", "unet", "--apply", originals, "--out", tmp_path / "m", "--run", wide.root)
+    for row in segmentations.load(stored):
+        name = f"{row.sample}.png"
+        with Image.open(originals / name) as picture:
+            box = square.box(picture)
+        times, rest = divmod(box[2] - box[0], 32)
+        assert (times % 2, rest) == (1, 0)
+        mask = Image.fromarray(png.read(tmp_path / "m/masks" / name)[..., 0]).crop(box)
+        here = np.asarray(mask)[times // 2 :: times, times // 2 :: times]
+        there = png.read(stored / "masks" / name)[..., 0]
+        assert np.array_equal(here, there)
+        assert here.any()
+
+
+def test_what_is_cut_out_of_a_picture_is_what_ingest_has_stored(wide: RunDirectory) -> None:
+    ingest = wide.artifact("ingest")
+    settings = ingest.record()["settings"]
+    for sample in cohort.load(ingest.folder).samples:
+        pixels = pictures.read(Path(settings["source"]).parent / "images" / f"{sample.sample}.png", 3)
+        frame = pictures.Frame.learned(pixels, Square(32, settings["crop"]))
+        assert np.array_equal(frame.cut(pixels), png.read(sample.image))
+
+
+def test_a_mask_lies_where_it_was_found_and_nowhere_else() -> None:
+    pixels = np.full((20, 40, 3), 200, np.uint8)
+    seen = pictures.Frame.learned(pixels, Square(10, "centre"))
+    assert (seen.box, seen.size, seen.share((20, 40))) == ((10, 0, 30, 20), (20, 20), 0.5)
+    mask = np.zeros((20, 20), bool)
+    mask[3, 5] = True
+    assert np.argwhere(seen.pasted(mask, (20, 40))).tolist() == [[3, 15]]
+    padded = pictures.Frame.learned(pixels, Square(10, "pad"))
+    assert (padded.box, padded.share((20, 40))) == ((0, -10, 40, 30), 1)
+    mask = np.zeros((40, 40), bool)
+    mask[13, 5] = mask[2, 2] = True
+    assert np.argwhere(padded.pasted(mask, (20, 40))).tolist() == [[3, 5]]
+    shown = pictures.outlined(pixels, np.zeros((20, 40), bool), seen)
+    assert (shown[:, 10:30] == 200).all()
+    assert (np.delete(shown, range(10, 30), axis=1) == 200 // pictures.DIMMED).all()
+
+
+def test_a_picture_of_endless_proportions_is_not_looked_at() -> None:
+    thin = np.zeros((1, 10_000, 1), np.uint8)
+    assert pictures.Frame.whole(thin, 80).shape == (80, 800_000)
+    with pytest.raises(pictures.Unreadable, match="pixels would be looked at"):
+        pictures.Frame.whole(thin, 81)
+    with pytest.raises(pictures.Unreadable, match="pixels would be looked at"):
+        pictures.Frame.learned(thin, Square(8, "pad"))
+
+
+def test_only_at_the_scale_of_training_a_mask_is_called_doubtful(
+    trained: RunDirectory, album: Path, tmp_path: Path
+) -> None:
+    words = ("segment", "--variant", "multi", "--apply", album, "--run", trained.root)
+    scales = {(): "1111", ("--size", 32): "1111", ("--size", 0): "0001", ("--size", 20): "0000"}
+    for number, (size, known) in enumerate(scales.items()):
+        ended = done(*words, *size, "--out", tmp_path / str(number))
+        rows = [table(tmp_path / str(number))[name] for name in ("wide.png", "tall.JPG", "grey.tif", "'=odd.png")]
+        assert "".join(row["as_trained"] for row in rows) == known
+        assert [row["doubtful"] != "" for row in rows] == [one == "1" for one in known]
+        assert ("another scale than training" in ended.err) == ("0" in known)
+        assert ("outside it, where overlays are dim, masks are empty" in ended.err) == (size == ())
+        assert [float(row["looked_at"]) < 1 for row in rows] == [size == (), size == (), False, False]
+
+
+def test_a_picture_under_another_name_gets_the_same_mask(trained: RunDirectory, album: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("wide.png", "renamed.png"):
+        shutil.copy(album / "wide.png", tmp_path / "in" / name)
+    done("segment", "--variant", "multi", "--apply", tmp_path / "in", "--out", tmp_path / "m", "--run", trained.root)
+    first, second = (tmp_path / "m/masks" / name for name in ("wide.png", "renamed.png"))
+    assert first.read_bytes() == second.read_bytes()
+    assert len({row["quality"] for row in table(tmp_path / "m").values()}) == 1
+
+
+def test_a_dry_run_says_what_would_be_used_and_writes_nothing(
+    trained: RunDirectory, album: Path, tmp_path: Path
+) -> None:
+    words = ("segment", "--variant", "unet", "--run", trained.root, "--dry-run", "--json", "--out", tmp_path / "new")
+    (told,) = done(*words, "--apply", album).json["dry_run"]
+    assert told["pictures"] == 5
+    (told,) = done(*words, "--export", "onnx").json["dry_run"]
+    assert told["file"] == str(tmp_path / "new")
+    assert not list(tmp_path.iterdir())
+
+
+def test_masks_go_into_an_empty_folder_that_one_stands_in(trained: RunDirectory, album: Path, tmp_path: Path) -> None:
+    words = ("segment", "--variant", "unet", "--apply", album / "wide.png", "--run", trained.root)
+    before = tmp_path.stat().st_ino
+    (tmp_path / ".part").mkdir()  # left by a process that was killed
+    done(*words, "--out", ".", at=tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["masks", "masks.csv", "overlays"]
+    assert tmp_path.stat().st_ino == before
+    assert medsynth(*words, "--out", ".", at=tmp_path).code == 2
+
+
+def test_nothing_is_left_where_no_picture_could_be_read(trained: RunDirectory, album: Path, tmp_path: Path) -> None:
+    words = ("segment", "--variant", "unet", "--apply", album / "damaged.png", "--run", trained.root)
+    assert medsynth(*words, "--out", tmp_path / "new").code == 3
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pixels_of_pictures_can_be_written_to(channels: int, album: Path) -> None:
+    for path in (album / "wide.png", album / "grey.tif"):
+        pixels = pictures.read(path, channels)
+        assert pixels.shape[2] == channels
+        assert pixels.flags.writeable
+        assert pictures.resized(pixels, (8, 9)).flags.writeable
+        assert pictures.Frame.learned(pixels, Square(8, "centre")).cut(pixels).flags.writeable
 
 
 def test_a_mask_is_doubtful_above_the_score_that_parts_failed_masks_from_others() -> None:
