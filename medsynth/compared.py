@@ -64,9 +64,9 @@ class Sets:
         return Sets(
             made=self.made.of_equal_length(),
             training=self.training.of_equal_length(),
-            selection=self.selection and self.selection.of_equal_length(),
+            selection=self.selection.of_equal_length() if self.selection is not None else None,
             tested=self.tested.of_equal_length(),
-            ceiling=self.ceiling and self.ceiling.of_equal_length(),
+            ceiling=self.ceiling.of_equal_length() if self.ceiling is not None else None,
             extractor=f"{self.extractor}, of equal length",
         )
 

@@ -43,6 +43,7 @@ def test_every_number_says_on_how_much_it_stands_and_who_saw_the_images(evaluate
             assert extractor in str(score.extractor), name
     kid = found["synthetic.kid"]
     assert kid.ci_low is not None
+    assert kid.ci_high is not None
     assert kid.ci_low <= kid.value <= kid.ci_high
 
 
@@ -60,6 +61,26 @@ def test_the_excess_over_the_floor_has_an_interval_of_the_difference_itself(eval
         len({s.patient for s in tested}),
         "patient",
     )
+
+
+def test_fid_is_of_equally_many_images_and_both_are_of_features_of_equal_length(evaluated: RunDirectory) -> None:
+    found = of(evaluated)
+    fids = [found[f"{name}.fid"] for name in ("synthetic", "floor", "ceiling")]
+    assert len({fid.n for fid in fids}) == 1
+    for name in ("synthetic.kid", "floor.fid", "synthetic.fid_full", "excess.kid_across", "synthetic.kid_of_parts"):
+        assert str(found[name].extractor).endswith(", of equal length"), name
+    assert not str(found["synthetic.precision"].extractor).endswith("length")
+    assert found["synthetic.kid_of_parts_deviation"].value > 0
+    assert (
+        found["synthetic.kid_of_parts_deviation"].n
+        == found["synthetic.kid_of_parts"].n
+        == min(
+            len(cohort.load(evaluated.artifact("expand", 0, "geca").folder).samples) // 4,
+            len(cohort.load(evaluated.artifact("ingest").folder).testing(0).samples),
+        )
+    )
+    notes = evaluated.artifact("evaluate", 0, "geca").record()["notes"]
+    assert any("has learned from the images that the floor" in note for note in notes)
 
 
 def test_every_synthetic_image_has_its_quality_the_least_likely_first(evaluated: RunDirectory) -> None:
@@ -99,6 +120,8 @@ def test_the_test_patients_own_images_would_be_the_nearest_that_can_be(evaluated
     done("evaluate", *QUICK, "--force", "--run", copy.root)
     after = of(copy)
     assert after["synthetic.precision"].value == 1
+    if len(made.samples) >= len(tested):
+        assert after["synthetic.coverage"].value == 1
     assert after["synthetic.kid"].value < before["synthetic.kid"].value
     assert after["synthetic.fid"].value < before["synthetic.fid"].value
 
