@@ -111,22 +111,43 @@ def test_half_precision_is_the_same_to_its_precision(fast: bool) -> None:
     assert all(each.grad.dtype == torch.float32 and each.grad.isfinite().all() for each in automaton.parameters())
 
 
+@pytest.mark.parametrize("fast", [True, False])
+def test_weights_that_were_changed_since_have_no_way_back(fast: bool) -> None:
+    automaton = awake(nca.Filters(LAYOUT.channels))
+    loss = automaton.grow(torch.randn(1, 6, 6, LAYOUT.channels), 2, row_draws([0]), fast=fast).square().sum()
+    with torch.no_grad():
+        for each in automaton.parameters():
+            each.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_the_gradient_of_a_gradient_is_refused_where_it_would_be_wrong() -> None:
+    automaton = awake(nca.Filters(LAYOUT.channels))
+    state = torch.randn(1, 6, 6, LAYOUT.channels, requires_grad=True)
+    loss = automaton.grow(state, 2, row_draws([0]), fast=True).square().sum()
+    (slope,) = torch.autograd.grad(loss, [state], create_graph=True)
+    with pytest.raises(RuntimeError, match="differentiate twice"):
+        slope.square().sum().backward()
+
+
 def test_a_rollout_keeps_nothing_but_its_states() -> None:
     automaton, kept = awake(nca.Filters(LAYOUT.channels)), []
-    state = torch.randn(1, 16, 16, LAYOUT.channels)
-    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x.numel()) or x, lambda x: x):
+    state, weights = torch.randn(1, 16, 16, LAYOUT.channels), {each.data_ptr() for each in automaton.parameters()}
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x) or x, lambda x: x):
         automaton.grow(state, 5, row_draws([0]), fast=True)
-    assert sum(kept) == 5 * state.numel()
+    assert sum(each.numel() for each in kept if each.data_ptr() not in weights) == 5 * state.numel()
 
 
 def test_large_grids_leave_out_the_cells_that_do_not_fire_and_small_ones_do_all() -> None:
-    """By what a rollout keeps for the way back."""
+    """By what a rollout keeps for the way back, weights left aside."""
     automaton, kept = awake(nca.Filters(LAYOUT.channels)), []
+    weights = {each.data_ptr() for each in automaton.parameters()}
     for side in (8, 200):
         state, values = torch.randn(1, side, side, LAYOUT.channels), []
-        with torch.autograd.graph.saved_tensors_hooks(lambda x, v=values: v.append(x.numel()) or x, lambda x: x):
+        with torch.autograd.graph.saved_tensors_hooks(lambda x, v=values: v.append(x) or x, lambda x: x):
             automaton.grow(state, 1, row_draws([0]))
-        kept.append(sum(values) / state.numel())
+        kept.append(sum(each.numel() for each in values if each.data_ptr() not in weights) / state.numel())
     assert kept[0] > 5
     assert kept[1] == 1
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.func import functional_call
 
 from medsynth.nca.linear import linear, outer
@@ -153,12 +154,13 @@ class _Step(torch.autograd.Function):
         ctx: Any, firing: Firing, fires: Tensor, hidden: Tensor | None, state: Tensor, *weights: Tensor
     ) -> Tensor:
         ctx.firing, ctx.fires, ctx.hidden = firing, fires, hidden
-        ctx.save_for_backward(state)
+        ctx.save_for_backward(state, *weights)  # of the weights nothing is copied: torch sees whether they were changed
         return firing.forward(state, fires, hidden)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (state,) = ctx.saved_tensors
+        state = ctx.saved_tensors[0]
         return None, None, None, *ctx.firing.backward(state, ctx.fires, ctx.hidden, gradients[0].contiguous())
 
 
