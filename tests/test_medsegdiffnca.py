@@ -70,7 +70,9 @@ def test_whatever_is_predicted_implies_the_mask(predicted: str) -> None:
     assert noise.weight(predicted, t, 0.0).equal(torch.ones(3))
 
 
-@pytest.mark.parametrize(("steps", "start"), [(1, 1.0), (4, 1.0), (4, 0.5), (100, 1.0), (7, 0.03), (500, 1.0)])
+@pytest.mark.parametrize(
+    ("steps", "start"), [(1, 1.0), (4, 1.0), (4, 0.5), (100, 1.0), (7, 0.03), (99, 1.0), (500, 1.0)]
+)
 def test_sampling_goes_down_from_where_it_begins(steps: int, start: float) -> None:
     timesteps = Noise(100, "linear").timesteps(steps, start)
     assert timesteps[0] == round(100 * start) - 1

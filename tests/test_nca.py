@@ -1,13 +1,17 @@
 """An automaton does what its formula says, and its fast step is the plain one."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from medsynth import nca
 from medsynth.draws import row_draws, step_draws
+from medsynth.nca.linear import linear
 
 LAYOUT = nca.Layout(visible=3, hidden=4, condition=2)
 
@@ -129,6 +133,18 @@ def test_the_gradient_of_a_gradient_is_refused_where_it_would_be_wrong() -> None
     (slope,) = torch.autograd.grad(loss, [state], create_graph=True)
     with pytest.raises(RuntimeError, match="differentiate twice"):
         slope.square().sum().backward()
+
+
+@pytest.mark.parametrize("outputs", [3, 5])
+def test_the_gradient_of_a_gradient_of_a_linear_layer_is_torch_s(outputs: int) -> None:
+    torch.manual_seed(0)
+    x, weight, bias = (torch.randn(shape, requires_grad=True) for shape in ((6, 4), (outputs, 4), (outputs,)))
+
+    def twice(layer: Callable[..., Tensor]) -> list[Tensor]:
+        first = torch.autograd.grad(layer(x, weight, bias).pow(3).sum(), [x, weight, bias], create_graph=True)
+        return list(torch.autograd.grad(sum(each.square().sum() for each in first), [x, weight, bias]))
+
+    torch.testing.assert_close(twice(linear), twice(F.linear), atol=1e-3, rtol=1e-5)
 
 
 def test_a_rollout_keeps_nothing_but_its_states() -> None:

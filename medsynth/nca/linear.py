@@ -42,7 +42,7 @@ class _Linear(torch.autograd.Function):
         (out,) = gradients
         of_rows, of_weight, of_bias = ctx.needs_input_grad
         return (
-            _product(out, weight.t()) if of_rows else None,
+            linear(out, weight.t(), None) if of_rows else None,  # which has a gradient, too, where one is asked for
             outer(out, rows) if of_weight else None,
             out.sum(0) if of_bias else None,
         )
@@ -53,8 +53,8 @@ def outer(out: Tensor, rows: Tensor) -> Tensor:
     if not _by_onednn(rows):
         return out.t() @ rows
     if out.shape[1] <= rows.shape[1]:
-        return _product(out.t(), rows.t())
-    return _product(rows.t(), out.t()).t()
+        return linear(out.t(), rows.t(), None)
+    return linear(rows.t(), out.t(), None).t()
 
 
 def _by_onednn(x: Tensor) -> bool:

@@ -70,7 +70,7 @@ class Noise:
     def timesteps(self, steps: int, start: float) -> list[int]:
         """`steps` levels from a share of the noisiest on down, evenly spaced, the last of them the first step's."""
         first = max(0, round(self.levels * start) - 1)
-        return [round(first * (1 - i / steps)) for i in range(steps)] if steps < first else [*range(first, -1, -1)]
+        return [round(first * (1 - i / steps)) for i in range(steps)] if steps <= first else [*range(first, -1, -1)]
 
     def sample(
         self, cleaner: Cleaner, x: Tensor, timesteps: list[int], draws: RowDraws, sampler: Literal["ddpm", "ddim"]
