@@ -49,8 +49,9 @@ def segment(
     size: Annotated[
         int | None,
         typer.Option(
-            help="With --apply: look at whole pictures, so many pixels on the shorter side, 0: as they are; only the "
-            "scale of training was tested. With --export: pixels a side of the file's images."
+            help="With --apply: look at whole pictures, so many pixels on the shorter side, 0: as they are, which "
+            "takes memory (0.4 GB a megapixel for two runs of 16 channels); only the scale of training was tested. "
+            "With --export: pixels a side of the file's images."
         ),
     ] = None,
 ) -> None:
