@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
-from medsynth import cost, kinds, segmenters
+from medsynth import cost, kinds, segmenters, variants
 from medsynth.draws import row_draws, step_draws
 from medsynth.nn.masks import overlap_loss, soft_dice
 from medsynth.segmenters.levels import coloured, grids, shrunk
@@ -127,6 +128,22 @@ def test_what_a_run_costs_grows_with_the_image(kind: str, changes: dict[str, Any
     model = built(kind, changes)
     assert model.macs((64, 64)) > 0
     assert model.macs((128, 128)) == pytest.approx(4 * model.macs((64, 64)), rel=0.15)  # who attends to all costs more
+
+
+SHORT = {"direct": {"rollouts": (3, 2)}, "medsegdiffnca": {"rollout": 2, "sampling_steps": 2}}
+
+
+@pytest.mark.parametrize("name", variants.names("segmenters"))
+def test_what_a_run_costs_is_what_torch_counts(name: str) -> None:
+    """In double precision and in the plain form, all of whose products torch's counter knows."""
+    known = variants.named("segmenters", name)
+    config = kinds.config("segmenters", known.kind)
+    published = config.PARITY if known.preset == "parity" else {}
+    model = segmenters.build(config(**published | known.fixed | SHORT.get(known.kind, {})), channels=3).double().eval()
+    images = torch.zeros(1, 3, 48, 48, dtype=torch.float64)
+    with torch.no_grad(), FlopCounterMode(display=False) as counted:
+        model.sample(images, row_draws([0]), fast=False)
+    assert model.macs((48, 48)) == pytest.approx(counted.get_total_flops() / 2, rel=0.01)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
