@@ -1,5 +1,6 @@
 """One command at a time on one artifact."""
 
+import errno
 import json
 import os
 import platform
@@ -11,8 +12,13 @@ from pathlib import Path
 from medsynth.artifacts import files
 from medsynth.errors import Refused
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 WAIT = "wait for it, or stop it; then the same command"
-LOOK_SECONDS = 0.5  # is_held takes a lock for a moment, to look
+LOOK_SECONDS = 0.5  # is_held takes a shared lock for a moment, to look
 
 
 @contextmanager
@@ -45,18 +51,31 @@ def refuse_held(folder: Path, name: str) -> None:
 
 
 def is_held(folder: Path, name: str) -> bool:
-    """Whether a process is making `name` now. Where nothing can be written, nobody is."""
-    from filelock import FileLock, Timeout
-
-    if not _path(folder, name).is_file():
-        return False
+    """Whether a process is making `name` now. Many may look at once; what another user does not show is held."""
     try:
-        with FileLock(_path(folder, name), timeout=0):
-            return False
-    except Timeout:
+        return _path(folder, name).is_file() and _is_taken(_path(folder, name))
+    except OSError as error:
+        return error.errno in (errno.EACCES, errno.EPERM)
+
+
+def _is_taken(path: Path) -> bool:
+    """A look that keeps no other look away, where the system has such locks; else one that waits for the others."""
+    if fcntl is None:
+        from filelock import FileLock, Timeout
+
+        try:
+            with FileLock(path, timeout=LOOK_SECONDS):
+                return False
+        except Timeout:
+            return True
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
-    except OSError:
-        return False
+    finally:
+        os.close(handle)  # and the lock with it
+    return False
 
 
 def who(folder: Path, name: str) -> str:

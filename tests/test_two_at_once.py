@@ -1,5 +1,7 @@
 """Two commands on one run: the second is refused and changes nothing, or both work on what is theirs."""
 
+import errno
+import fcntl
 import json
 import os
 import platform
@@ -10,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from conftest import copied
@@ -59,6 +62,49 @@ def test_the_second_is_refused_naming_the_first_and_changes_nothing(expanded: Ru
         assert f"error: generator geca, fold 0 is being made by {who}\n  try: wait for it" in refused.err
         after = {name: digest for name, digest in contents(expanded.root).items() if ".lock" not in name}
         assert after == before  # nor does its number of steps stand in the recipe now
+
+
+def test_two_who_want_the_same_lock_meet_and_the_second_is_refused_naming_the_first(tmp_path: Path) -> None:
+    """Neither looked before: both have come as far as taking it."""
+    met: list[str] = []
+
+    def second() -> None:
+        try:
+            with locks.held(tmp_path / ".locks", "codec kl, fold 0"):
+                met.append("took it")
+        except Refused as refused:
+            met.append(str(refused))
+
+    with another(RunDirectory(tmp_path), "codec kl, fold 0") as first:
+        thread = Thread(target=second, daemon=True)
+        thread.start()
+        thread.join(20)  # on a busy machine; it looks for LOOK_SECONDS
+        (said,) = met
+    assert said.startswith(f"codec kl, fold 0 is being made by process {first.pid} on {platform.node()}, since ")
+
+
+def test_those_who_only_look_do_not_see_each_other(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    with locks.held(run.locks(), "compare"):
+        assert locks.is_held(run.locks(), "compare")
+    path = next(run.locks().glob("*.lock"))
+    with path.open() as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        assert not locks.is_held(run.locks(), "compare")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
+def test_a_lock_that_another_user_does_not_show_counts_as_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    with locks.held(tmp_path, "compare"):
+        pass
+
+    def refuse(*_asked: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("os.open", refuse)
+    assert locks.is_held(tmp_path, "compare")
 
 
 def test_a_second_one_waits_less_than_a_second_for_the_first() -> None:
