@@ -1,6 +1,7 @@
 """The secret of a site: made once, for this user's eyes only, outside every run."""
 
 import hashlib
+import os
 import re
 from pathlib import Path
 
@@ -91,3 +92,30 @@ def test_the_remark_does_not_say_who_uses_the_machine(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "xaviera"))
     assert "~/.config/medsynth/site-secret" in site_secret.remark()
     assert "xaviera" not in site_secret.remark()
+
+
+def test_it_is_synced_with_its_name_and_the_folders_that_are_new(config, monkeypatch):
+    """Or a power cut could leave pseudonyms whose secret is gone."""
+    seen, sync = [], os.fsync
+
+    def synced(handle):
+        seen.append(os.fstat(handle).st_ino)
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    site_secret.load()
+    secret, inside, outside = (path.stat().st_ino for path in (config, config.parent, config.parent.parent))
+    assert {secret, inside, outside, config.parent.parent.parent.stat().st_ino} <= set(seen)
+    assert seen.index(secret) < len(seen) - 1 - seen[::-1].index(inside)
+
+
+def test_it_is_made_on_a_disk_without_hard_links(config, monkeypatch):
+    def no_links(*_paths):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", no_links)
+    first = site_secret.load()
+    assert config.stat().st_mode & 0o777 == 0o600
+    site_secret._make(config)  # another command, which looked before the file was there
+    assert site_secret.load().key == first.key
+    assert [path.name for path in config.parent.iterdir()] == ["site-secret"]

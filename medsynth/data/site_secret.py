@@ -12,6 +12,7 @@ import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from medsynth.artifacts import files
 from medsynth.errors import Refused
 
 ENVIRONMENT = "MEDSYNTH_SITE_SECRET"
@@ -90,18 +91,35 @@ def remark() -> str:
 
 def _make(path: Path) -> None:
     """Write a new secret for this user's eyes only; whole from the first moment, and never over another one."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    if not path.parent.is_dir():
+        files.make_folder(path.parent)
+        path.parent.chmod(0o700)
+    scratch, text = path.with_name(f".{path.name}.{os.getpid()}"), f"{secrets.token_hex(SHORTEST)}\n"
     try:
-        with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(f"{secrets.token_hex(SHORTEST)}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(scratch, path)
+        _write_new(scratch, text)
+        try:
+            os.link(scratch, path)
+        except FileExistsError:
+            raise
+        except OSError:  # a disk without hard links: whole only once it is written
+            _write_new(path, text)
+        files.sync_folder(path.parent)
     except FileExistsError:
         pass  # another command made one at the same moment: that one counts
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Write and sync a file that must not be there yet."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        try:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
 
 
 def _elsewhere(path: Path) -> str:
