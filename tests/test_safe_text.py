@@ -77,3 +77,18 @@ def test_a_sample_is_named_after_its_file(stem, name):
 
 def test_equal_stems_are_numbered_in_their_order():
     assert safe_text.sample_names(["a", "A", "a-2", "a"]) == ["a", "A-2", "a-2-2", "a-3"]
+
+
+@given(st.lists(st.sampled_from(["a", "A", "a-2", "a-3", "A-2-2", "b", "", "con"]), max_size=30))
+def test_a_name_is_the_first_free_number_of_its_stem(stems):
+    taken = set()
+    for stem, name in zip(stems, safe_text.sample_names(stems), strict=True):
+        plain = safe_text.sample_names([stem])[0]
+        free = (plain if n == 1 else f"{plain}-{n}" for n in range(1, 99))
+        assert name == next(one for one in free if one.casefold() not in taken)
+        taken.add(name.casefold())
+
+
+def test_many_equal_stems_take_no_time_to_tell_apart():
+    """Trying every number for each of them would take hours."""
+    assert safe_text.sample_names(["scan"] * 300_000)[-1] == "scan-300000"

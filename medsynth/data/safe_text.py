@@ -44,13 +44,16 @@ def cells(texts: Iterable[str], what: str) -> dict[str, str]:
 def sample_names(stems: Iterable[str]) -> list[str]:
     """A name for each stem, in order: safe as a file name on any system, and unlike every other, whatever the case."""
     taken: set[str] = set()
+    last: dict[str, int] = {}  # number of each plain name: all before it are taken for good
     names = []
     for stem in stems:
-        plain = name = _file_name(stem)
-        number = 1
+        plain = _file_name(stem)
+        number = last.get(plain.casefold(), 1)
+        name = plain if number == 1 else f"{plain}-{number}"
         while name.casefold() in taken:
             number += 1
             name = f"{plain}-{number}"
+        last[plain.casefold()] = number
         taken.add(name.casefold())
         names.append(name)
     return names
