@@ -115,11 +115,13 @@ def _side_by_side(common: Common, run: RunDirectory, folds: list[int], asked: li
     tellers = [Thread(target=_tell, args=(child,)) for child in children]
     for teller in tellers:
         teller.start()
+    first = {}  # fold -> code: whoever failed by itself, not those that are stopped because of it
     try:
         while any(child.poll() is None for child in children):
             if interrupt.asked() or any(child.poll() for child in children):
                 break
             time.sleep(0.2)
+        first = {fold: child.returncode for fold, child in zip(folds, children, strict=True) if child.poll()}
     finally:
         for child in children:
             child.terminate()  # once: it finishes its step, saves, and ends
@@ -127,7 +129,7 @@ def _side_by_side(common: Common, run: RunDirectory, folds: list[int], asked: li
         for teller in tellers:
             teller.join()
     interrupt.check()
-    for fold, code in zip(folds, codes, strict=True):
+    for fold, code in [*first.items(), *zip(folds, codes, strict=True)]:
         if code:
             failure = MedsynthError(f"fold {fold} did not come to its end", hint=run.typed(f"{asked[0]} --fold {fold}"))
             failure.exit_code = code if code > 0 else 1
