@@ -13,8 +13,8 @@ SET_PARENT_DEATH_SIGNAL = 1  # as linux/prctl.h numbers it
 _asked: list[int] = []
 
 
-class Interrupted(Exception):
-    """The user or the system asked to stop, and everything so far is saved."""
+class Interrupted(BaseException):
+    """The user or the system asked to stop, and everything so far is saved. No failure that a reader may swallow."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)

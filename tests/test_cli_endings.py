@@ -1,6 +1,7 @@
 """How commands end: exit codes, reasons, hints, signals."""
 
 import json
+import os
 import shutil
 import signal
 import time
@@ -11,6 +12,7 @@ from conftest import LABELS
 from shell import contents, done, ended, medsynth, start
 
 import medsynth as package
+from medsynth import interrupt
 from medsynth import recipe as recipes
 from medsynth.artifacts import checkpoint, files, log
 from medsynth.rundir import RunDirectory
@@ -185,3 +187,19 @@ main()
 def test_a_signal_while_the_program_starts_ends_it_without_a_word() -> None:
     found = ended(start("status", launcher=("-c", EARLY)))
     assert (found.code, found.out, found.err) == (-signal.SIGINT, "", "")
+
+
+def test_a_second_signal_is_not_taken_for_a_failure_of_what_is_being_read() -> None:
+    """Readers take whatever goes wrong with a file for its damage."""
+
+    def read() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except Exception as error:
+            pytest.fail(f"swallowed: {error!r}")
+
+    with interrupt.listening():
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(interrupt.Interrupted) as stop:
+            read()
+    assert stop.value.exit_code == 143
