@@ -10,9 +10,6 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     # Threads that wait by spinning slow a shared machine down many times over; read once, when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # No library may look for a network on its own.
-    for name in ("HF_HUB_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "TRANSFORMERS_OFFLINE", "DO_NOT_TRACK"):
-        os.environ.setdefault(name, "1")
     from medsynth.cli import run
 
     run()

@@ -96,7 +96,9 @@ def test_a_pickle_is_converted_only_by_the_command_for_it_and_by_a_torch_that_is
         "import numpy as np\nnp.load('x')", "import numpy\nnumpy.load('x')", "from numpy import load\nload('x')",
         "import numpy as np\nnp.load('x', allow_pickle=True)", "import shutil\nshutil.unpack_archive('x')",
         "archive.extractall('.')", "archive.extract('x')", "import subprocess\nsubprocess.run('x', shell=True)",
-        "from importlib import import_module", "Model.from_pretrained('x')", "timm.create_model('x')",
+        "from importlib import import_module", "import importlib\nimportlib.import_module(x)",
+        "from multiprocessing import Pool", "from concurrent import futures\nfutures.ProcessPoolExecutor()",
+        "Model.from_pretrained('x')", "timm.create_model('x')",
         "timm.create_model('x', pretrained=True)",
     ],
 )  # fmt: skip

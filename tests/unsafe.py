@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 MODULES = {
     "pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "yaml", "tarfile", "runpy",
-    "code", "codeop", "imp", "xml", "xmlrpc", "socket", "socketserver", "ssl", "urllib", "http", "ftplib", "smtplib",
+    "code", "codeop", "multiprocessing",
+    "imp", "xml", "xmlrpc", "socket", "socketserver", "ssl", "urllib", "http", "ftplib", "smtplib",
     "telnetlib", "requests", "httpx", "aiohttp", "huggingface_hub",
 }  # fmt: skip
 MAY_FETCH = "byhand/fetch.py"  # inside a function, for a command that says --allow-download
@@ -15,7 +16,8 @@ MAY_OPEN_ARCHIVES = "data/sources/medmnist.py"  # arrays in memory, their header
 CALLS = {
     "eval", "exec", "compile", "__import__", "os.system", "os.popen", "torch.load", "torch.hub.load", "torch.jit.load",
     "torch.package.PackageImporter", "torch.hub.load_state_dict_from_url", "shutil.unpack_archive",
-    "pandas.read_pickle", "numpy.lib.format.read_array",
+    "pandas.read_pickle", "concurrent.futures.ProcessPoolExecutor", "torch.multiprocessing.Pool",
+    "numpy.lib.format.read_array",
 }  # fmt: skip
 METHODS = {"extractall", "extract", "read_pickle", "unpack_archive", "execv", "execve", "spawnl", "spawnv"}
 SHORT = {"np": "numpy", "pd": "pandas"}
@@ -55,6 +57,8 @@ def _of_call(node: ast.Call, name: str, known: dict[str, str]) -> Iterator[str]:
     words = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
     tensors_only = (name, called, words.get("weights_only")) == (MAY_OPEN_PICKLES, "torch.load", "True")
     method = called.rpartition(".")[2]
+    if called == "importlib.import_module" and name not in MAY_IMPORT_BY_NAME:
+        yield called
     if (called in CALLS or (isinstance(node.func, ast.Attribute) and method in METHODS)) and not tensors_only:
         yield called
     for word in ("shell", "allow_pickle", "trust_remote_code"):
