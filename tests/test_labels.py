@@ -1,3 +1,5 @@
+import shlex
+
 import pytest
 from pictures import graded, listing
 
@@ -125,3 +127,32 @@ def test_a_label_named_like_a_column_of_the_manifest_is_refused(tmp_path, name):
 
 def test_hostile_label_names_are_written_harmlessly(tmp_path):
     assert listing(tmp_path, {"dx": "=1+1"}, {"dx": "a\x1bb"}).labels == ("'=1+1", "a_b")
+
+
+@pytest.mark.parametrize("values", [[f"id-{n}" for n in range(120)], range(120), [n % 1001 for n in range(3003)]])
+def test_a_column_of_ids_or_measurements_is_refused_as_a_class(tmp_path, values):
+    with pytest.raises(
+        BadData, match=r"column level has [0-9,]+ values in [0-9,]+ rows: they are no classes"
+    ) as failure:
+        listing(tmp_path, *graded(*values))
+    assert failure.value.hint.startswith("--label COLUMN")
+
+
+def test_many_classes_of_several_images_each_are_read(tmp_path):
+    assert len(listing(tmp_path, *graded(*(n % 60 for n in range(120)))).labels) == 60
+
+
+HOSTILE = "level; $(touch x) `y` 'z'"
+
+
+def test_a_column_that_means_something_to_a_shell_is_quoted_in_what_is_to_be_typed(tmp_path):
+    rows = [{HOSTILE: n} for n in range(6)]
+    said = []
+    for asked in ({"label": f"{HOSTILE}q"}, {"labels": (HOSTILE,)}):
+        with pytest.raises((BadData, BadUsage)) as failure:
+            listing(tmp_path, *rows, **asked)
+        said.append(failure.value.hint.rstrip("?"))
+    with pytest.raises(BadData) as failure:
+        listing(tmp_path, *({HOSTILE: n % 2, "B": n if n == 2 else 0} for n in range(5)))
+    said.append(failure.value.hint)
+    assert [shlex.split(hint.partition("--label")[2].lstrip("s"))[-1] for hint in said] == [HOSTILE] * 3

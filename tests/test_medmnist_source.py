@@ -1,5 +1,6 @@
 import os
 import pickle
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -106,4 +107,36 @@ def test_half_a_file_is_refused(tmp_path):
     path = medmnist(tmp_path / "x.npz")
     path.write_bytes(path.read_bytes()[:700])
     with pytest.raises(BadData, match=r"x.npz cannot be read"):
+        read(path)
+
+
+def test_a_header_that_unpacks_to_more_than_any_header_is_refused_before_it_is_read(tmp_path):
+    path = medmnist(tmp_path / "x.npz")
+    with zipfile.ZipFile(path) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    bomb = b"\x93NUMPY\x02\x00" + (200_000_000).to_bytes(4, "little") + b" " * 200_000_000
+    contents["train_images.npy"] = bomb
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+    del bomb, contents
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadData, match=r"x.npz cannot be read"):
+            read(path)
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_arrays_that_are_too_large_together_are_refused(tmp_path):
+    path = tmp_path / "x.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for part in SIZES:
+            for kind, shape in (("images", "(7000, 1000, 1000)"), ("labels", "(7000, 1)")):
+                header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(117) + b"\n"
+                archive.writestr(
+                    f"{part}_{kind}.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+                )
+    with pytest.raises(BadData, match=r"take 19\.6 GiB, more than 16|not as large as it says"):
         read(path)

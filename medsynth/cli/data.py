@@ -1,5 +1,6 @@
 """Where a run begins: the recipe, the images."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated, get_args
 
@@ -28,12 +29,13 @@ def new(
     """Start an empty run from a recipe."""
     run = RunDirectory(directory)
     if run.exists():
-        raise Refused(f"{directory} already holds a run", hint=f"medsynth status --run {directory}")
+        raise Refused(f"{directory} already holds a run", hint=f"medsynth status --run {shlex.quote(str(directory))}")
     words = [*([f"preset={preset}"] if preset else []), *common.changes]
     chosen = recipes.load(recipes.locate(recipe), words) if recipe else recipes.parse("", words)
     if not common.dry_run:
         run.save_recipe(recipes.dump(chosen))
-    show(common, run, [], f"medsynth ingest {chosen.ingest.source or 'SOURCE'} --run {directory}")
+    source = shlex.quote(chosen.ingest.source or "SOURCE")
+    show(common, run, [], f"medsynth ingest {source} --run {shlex.quote(str(directory))}")
 
 
 @app.command(rich_help_panel=PANEL)

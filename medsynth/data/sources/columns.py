@@ -1,6 +1,7 @@
 """A table -> which of its columns holds what: those that were named, else those with a usual name."""
 
 import re
+import shlex
 from collections.abc import Sequence
 from difflib import get_close_matches
 
@@ -43,7 +44,8 @@ def require(flag: str, named: str, table: Table) -> str:
         return named
     close = get_close_matches(named.lower(), [column.lower() for column in table.header], n=1)
     nearest = [column for column in table.header if close and column.lower() == close[0]]
-    hint = f"did you mean --{flag} {nearest[0]}?" if nearest else f"its columns are: {', '.join(table.header)}"
+    meant = f"did you mean --{flag} {shlex.quote(nearest[0])}?" if nearest else ""
+    hint = meant or f"its columns are: {', '.join(table.header)}"
     raise BadUsage(f"{table.file} has no column {named}", hint=hint)
 
 
@@ -60,13 +62,13 @@ def labels(table: Table, asked: Asked, other: set[str | None]) -> tuple[Labels, 
         for name, values in found.items():
             if not _is_zeros_and_ones(values) and any(not is_missing(value) for value in values):
                 problem = f"column {name} of {table.file} does not hold zeros and ones"
-                raise BadData(problem, hint=f"for one class an image: --label {name}")
+                raise BadData(problem, hint=f"for one class an image: --label {shlex.quote(name)}")
         return several(found, table.where), ()
     named = [require("label", asked.label, table)] if asked.label else []
     candidates = named or [name for name in usual("label", table) if name not in other]
     if len(candidates) > 1:
         problem = f"{table.file} has several columns that may be the class: {', '.join(candidates)}"
-        raise BadData(problem, hint=f"--label {candidates[0]}")
+        raise BadData(problem, hint=f"--label {shlex.quote(candidates[0])}")
     if candidates:
         return classes(candidates[0], table.column(candidates[0]), table.where), ()
     guessed = _zeros_and_ones(table, other)
@@ -89,7 +91,7 @@ def _zeros_and_ones(table: Table, other: set[str | None]) -> Labels:
         return several(found, table.where)
     except BadData as error:
         spotless = [name for name, values in found.items() if all(zero_or_one(v) is not None for v in values)]
-        without = f"; if the column is no label: --labels {','.join(spotless)}" if spotless else ""
+        without = f"; if the column is no label: --labels {shlex.quote(','.join(spotless))}" if spotless else ""
         raise BadData(str(error), hint=f"{error.hint}{without}") from None
 
 

@@ -1,5 +1,6 @@
 """A folder with a folder for each class -> a listing."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def images(path: Path) -> list[tuple[str, Path]]:
     if len({name for name, _ in found}) < 2:
         nested = [folder for folder in classes_found if any(inner.is_dir() for inner in _sorted(folder))]
         layout = "a folder for each class, with its images directly in it, or a CSV file"
-        hint = f"medsynth ingest {nested[0]}" if nested else layout
+        hint = f"medsynth ingest {shlex.quote(str(nested[0]))}" if nested else layout
         raise BadData(f"{path} does not hold the images of at least two classes in folders of their own", hint=hint)
     return found
 

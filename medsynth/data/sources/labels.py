@@ -13,6 +13,8 @@ from medsynth.errors import BadData, BadUsage
 
 MISSING = frozenset({"", "nan", "na", "n/a", "#n/a", "<na>", "null"})  # how tables write that they do not know
 TAKEN = (*FIXED_COLUMNS, SOURCE_COLUMN)  # names that the manifest has other columns for
+MOST_CLASSES = 1000
+MANY_ROWS = 100  # from here on a class that few rows share is none
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.ASCII | re.IGNORECASE)
 
 
@@ -36,6 +38,7 @@ def classes(column: str, values: Sequence[str], where: Where) -> Labels:
     Raises BadData for a value that is missing, a negative number, or a word among numbers.
     """
     _refuse([i for i, value in enumerate(values) if is_missing(value)], column, values, where, "which is no class")
+    _refuse_many(column, values)
     numbers = [_number(value) for value in values]
     words = [i for i, number in enumerate(numbers) if number is None]
     if not words:
@@ -50,6 +53,16 @@ def classes(column: str, values: Sequence[str], where: Where) -> Labels:
         others = "a number" if few == words else "a word"
         _refuse(few, column, values, where, f"where other rows have {others}")
     return _one_hot(sorted(set(values)), values, ordinal=False)
+
+
+def _refuse_many(column: str, values: Sequence[str]) -> None:
+    """Raise BadData for a column of ids or measurements: a 0 or 1 a class and image would take all memory."""
+    found = len(set(values))
+    if found > MOST_CLASSES or (len(values) >= MANY_ROWS and 2 * found > len(values)):
+        raise BadData(
+            f"column {safe_text.cell(column)} has {found:,} values in {len(values):,} rows: they are no classes",
+            hint="--label COLUMN names the column with the class of each image",
+        )
 
 
 def several(columns: Mapping[str, Sequence[str]], where: Where) -> Labels:

@@ -1,5 +1,6 @@
 """A MedMNIST .npz file -> a listing that keeps its official split as one fold."""
 
+import io
 import lzma
 import math
 import struct
@@ -12,11 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
+from medsynth.artifacts.arrays import LONGEST_HEADER
 from medsynth.data.sources.labels import Labels, classes, several
 from medsynth.data.sources.listing import FOLD_OF, Asked, Entry, Listing
 from medsynth.errors import BadData
 
 MAX_BYTES = 8 << 30  # of one array: it has to fit into memory
+MAX_TOGETHER = 16 << 30  # bytes of all six
 GRADED = ("retinamnist",)  # the one of these sets whose classes are grades; the files do not say so
 NOT_A_FILE = (
     OSError, ValueError, LookupError, TypeError, ArithmeticError, SyntaxError, EOFError, RuntimeError,
@@ -59,6 +62,10 @@ def _load(path: Path) -> dict[str, np.ndarray]:
             ]
         for part, (images, labels) in zip(FOLD_OF, headers, strict=True):
             _check(f"{path.name} {part}", images, labels)
+        together = sum(header.bytes for pair in headers for header in pair)
+        if together > MAX_TOGETHER:
+            problem = f"the arrays of {path.name} take {together / (1 << 30):.1f} GiB, more than {MAX_TOGETHER >> 30}"
+            raise BadData(problem, hint="take the file with smaller images")
         if len({labels.shape[1:] for _, labels in headers}) > 1:
             raise BadData(
                 f"the parts of {path.name} have different numbers of labels", hint="download or copy it again"
@@ -87,12 +94,13 @@ def _header(archive: zipfile.ZipFile, file: str, key: str) -> _Header:
         found = ", ".join(name.removesuffix(".npy") for name in archive.namelist()[:20])
         needed = "train_images, train_labels, val_images, val_labels, test_images and test_labels"
         raise BadData(f"{file} has no array {key}; it has: {found}", hint=f"a MedMNIST file has {needed}")
+    # Judged before anything is allocated: a few bytes can ask for all memory, as a header's length or an array's.
     with archive.open(f"{key}.npy") as content:
-        version = np.lib.format.read_magic(content)
-        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read_header(content)
-        claimed, packed = content.tell() + math.prod(shape) * dtype.itemsize, archive.getinfo(f"{key}.npy")
-    # Judged before anything is allocated: a header of a few bytes can ask for all memory.
+        begin = io.BytesIO(content.read(LONGEST_HEADER))
+    version = np.lib.format.read_magic(begin)
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read_header(begin)
+    claimed, packed = begin.tell() + math.prod(shape) * dtype.itemsize, archive.getinfo(f"{key}.npy")
     possible = packed.file_size <= MOST_PACKED * (packed.compress_size + 1000)
     return _Header(shape, dtype, possible and claimed == packed.file_size)
 

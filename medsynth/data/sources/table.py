@@ -1,5 +1,6 @@
 """A CSV or TSV file, one row an image -> a listing. Paths in it are relative to its own folder."""
 
+import shlex
 from pathlib import Path
 
 from medsynth.data import safe_text
@@ -74,7 +75,7 @@ def _pictures(table: Table, column: str, folder: Path) -> list[Path]:
         path = paths.inside(folder, text, where)
         if path.suffix.lower() in dicom.ENDINGS:
             problem = f"{where} names a DICOM file, whose header says whose it is"
-            raise BadData(problem, hint=f"medsynth ingest FOLDER --table {table.file}")
+            raise BadData(problem, hint=f"medsynth ingest FOLDER --table {shlex.quote(table.file)}")
         if first.setdefault(path, row) != row:
             raise BadData(
                 f"{where}: {safe_text.cell(text)} is there already, on line {table.lines[first[path]]}",
