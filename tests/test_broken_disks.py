@@ -264,3 +264,31 @@ def test_what_nobody_expected_on_a_full_disk_shows_no_traceback(
     assert "there was no place for the details" in failed.err
     assert "Traceback" not in failed.err
     assert "Mrs Example" not in failed.err
+
+
+@pytest.mark.parametrize("stage", ["ingest", "expand"])
+def test_every_file_that_counts_is_synced_before_it_is_put_in_place(
+    expanded: RunDirectory, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    seen: set[int] = set()
+    missing: list[str] = []
+    sync, rename = os.fsync, os.rename
+    place = expanded.artifact(stage) if stage == "ingest" else expanded.artifact(stage, 0, "geca")
+
+    def synced(handle: int) -> None:
+        seen.add(os.fstat(handle).st_ino)
+        sync(handle)
+
+    def renamed(source: Path, target: Path) -> None:
+        if Path(target) == place.folder:
+            inside = [path for path in Path(source).rglob("*") if not path.name.startswith(".")]
+            missing.extend(path.name for path in inside if path.stat().st_ino not in seen)
+            assert len(inside) > 20
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "rename", renamed)
+    words = ("ingest",) if stage == "ingest" else ("expand", "--fold", 0)
+    done(*words, "--force", "--run", expanded.root)
+    assert missing == []
+    assert seen
