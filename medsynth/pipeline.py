@@ -11,6 +11,7 @@ from typing import Any
 from medsynth import distributed, guards, interrupt, locks, plan, room
 from medsynth.artifacts import files
 from medsynth.chain import BY_NAME, WITHOUT_TORCH, Stage
+from medsynth.data import sources
 from medsynth.errors import MissingStep
 from medsynth.installed import versions
 from medsynth.interrupt import Interrupted
@@ -235,12 +236,13 @@ class _Step:
         return {a.folder.relative_to(self.run.root).as_posix(): a.made for a in artifacts}
 
     def _record(self, result: Result, used: dict[str, str], seconds: float) -> dict[str, Any]:
+        settings = self.recipe.asked(self.stage.name, self.kind)
         return {
             "summary": result.summary,
             "notes": list(result.notes),
             "trained_on": result.trained_on,
             "preset": self.recipe.preset,
-            "settings": self.recipe.asked(self.stage.name, self.kind),
+            "settings": sources.recorded(settings) if self.stage.name == "ingest" else settings,
             "seed": self.recipe.seed,
             "inputs": used,
             "files": plan.from_outside(self.recipe, self.artifact),

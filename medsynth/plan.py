@@ -261,7 +261,7 @@ def why_stale(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> str:
     changes = [
         f"{key} {old.get(key)} -> {new.get(key)}"
         for key in dict.fromkeys([*new, *old])
-        if old.get(key) != new.get(key) and key not in OF_NO_ARM
+        if old.get(key) not in (new.get(key), sources.WITHHELD) and key not in OF_NO_ARM
     ]
     if record["seed"] != recipe.seed:
         changes.append(f"seed {record['seed']} -> {recipe.seed}")

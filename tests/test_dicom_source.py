@@ -61,7 +61,7 @@ def test_a_listing_has_pseudonyms_numbers_of_lines_and_eyes(tmp_path):
     found = read(scans(tmp_path / "scans"))
     assert (found.labels, found.one_class, found.has_patients) == (("grade=0", "grade=1"), True, True)
     assert [e.sample for e in found.entries][::11] == ["line-02", "line-13"]
-    assert [e.where for e in found.entries][:1] == ["labels.csv line 2"]
+    assert [e.where for e in found.entries][:1] == ["the table line 2"]
     assert [e.eye for e in found.entries] == ["L", "R"] * 6
     assert [e.patient for e in found.entries] == [SECRET.pseudonym(f"Q-47{n // 2:02d}") for n in range(12)]
     assert [e.picture().shape for e in found.entries] == [(12, 12, 3)] * 12
@@ -205,7 +205,7 @@ def test_a_path_that_leads_nowhere_is_refused_and_not_shown(tmp_path, path, reas
         said = f"{bad.where} {bad.image} {bad.reason}"
     except BadData as error:
         said = f"{error} {error.hint}"
-    assert "labels.csv line 2" in said
+    assert "the table line 2" in said
     assert reason in said
     assert not [part for part in ("Mueller", "MMMM", "4711", "other-link", "words", "empty.") if part in said]
 
@@ -313,9 +313,9 @@ def test_bad_files_are_counted_left_out_on_request_and_listed_without_their_name
     ended = medsynth("ingest", folder, "--run", tmp_path / "run", *WORDS)
     assert ended.code == 3
     assert "1 of 12 images cannot be used" in ended.err
-    assert "labels.csv line 2: line-02: it is " in ended.err
+    assert "the table line 2: line-02: it is " in ended.err
     assert not [word for word in words if word in ended.err]
     done("ingest", folder, "--run", tmp_path / "run", *WORDS, "--allow-bad", 1)
     listed = (tmp_path / "run" / "ingest" / "unreadable.csv").read_text()
-    assert "labels.csv line 2,line-02," in listed
+    assert "the table line 2,line-02," in listed
     assert not [word for word in words if word in listed]

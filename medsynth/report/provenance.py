@@ -7,6 +7,7 @@ from typing import Any
 from medsynth import kinds, presets
 from medsynth.report import words
 from medsynth.report.collect import NOTHING, Found, Made
+from medsynth.report.withhold import WITHHELD
 from medsynth.sections import Expand, Ingest
 
 
@@ -142,12 +143,17 @@ def _gathered(made: list[Made], part: str) -> dict[str, list[str]]:
     for one in made:
         for key, value in one.get(part).items():
             if text := _plain(value):
-                values.setdefault(str(key), []).append(_without_folder(text))
+                values.setdefault(str(key), []).append(_without_folder(text, str(key), one))
     return values
 
 
-def _without_folder(text: str) -> str:
-    """The file's name alone where the text is an absolute path: folders name people and places."""
+def _without_folder(text: str, key: str, made: Made) -> str:
+    """The file's name alone where the text is an absolute path: folders name people and places.
+
+    Of DICOM files nothing of it, nor of their table: records of before have their names.
+    """
+    if made.stage == "ingest" and key in ("source", "table") and "site_secret" in made.get("summary"):
+        return WITHHELD
     for path in (PurePosixPath(text), PureWindowsPath(text)):
         if path.is_absolute() or text.startswith("~"):
             return path.name

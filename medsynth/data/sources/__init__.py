@@ -9,9 +9,10 @@ dicom     a folder with DICOM files anywhere in it, and a table of their labels
 import hashlib
 import json
 import os
+import shlex
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from medsynth.artifacts import files
 from medsynth.errors import BadData
@@ -19,6 +20,8 @@ from medsynth.errors import BadData
 if TYPE_CHECKING:
     from medsynth.data.site_secret import SiteSecret
     from medsynth.data.sources.listing import Asked, Listing
+
+WITHHELD = "[withheld]"  # in a record: folders and tables are named after patients, too
 
 
 def read(path: Path, asked: "Asked", secret: "SiteSecret | None" = None) -> "Listing":
@@ -47,7 +50,7 @@ def kind(path: Path) -> str:
     if not path.is_file():
         raise BadData(f"the source {path} is not there", hint=_what_is_there(path))
     if not os.access(path, os.R_OK):
-        raise BadData(f"{path} may not be read", hint=f"chmod u+r {path}")
+        raise BadData(f"{path} may not be read", hint=f"chmod u+r {shlex.quote(str(path))}")
     if path.suffix.lower() in dicom.ENDINGS:
         raise BadData("one DICOM file is no source", hint="its folder is, with a table that names its files")
     known = {".csv": "table", ".tsv": "table", ".npz": "medmnist"}
@@ -71,6 +74,16 @@ def fingerprint(path: Path) -> str:
 
     found = [(file.relative_to(path).as_posix(), file.lstat().st_size) for _, file in folders.images(path)]
     return hashlib.sha256(json.dumps(found).encode()).hexdigest()
+
+
+def recorded(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings of ingest as a record keeps them: of DICOM files without the names of their folder and table.
+
+    A record has hashes of both.
+    """
+    if not settings["source"] or kind(Path(settings["source"])) != "dicom":
+        return settings
+    return settings | {name: WITHHELD for name in ("source", "table") if settings.get(name)}
 
 
 def _what_is_there(path: Path) -> str:

@@ -38,9 +38,10 @@ class Table:
         return f"{self.file} {'line' if len(lines) == 1 else 'lines'} {', '.join(lines[:LINES_NAMED])}{more}"
 
 
-def parse(path: Path) -> Table:
-    """The cells of a table. Raises BadData, with the line, where it is not one."""
-    text, notes = _decode(path)
+def parse(path: Path, name: str = "") -> Table:
+    """The cells of a table. Raises BadData, with the line, where it is not one. `name`: how it is told of."""
+    name = name or path.name
+    text, notes = _decode(path, name)
     first = text.partition("\n")[0]
     separator = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
@@ -52,18 +53,18 @@ def parse(path: Path) -> Table:
                 lines.append(begins)
             begins = reader.line_num + 1
     except csv.Error as error:
-        raise BadData(f"{path.name} line {begins} is not a row: {error}", hint="are all quotes closed?") from None
+        raise BadData(f"{name} line {begins} is not a row: {error}", hint="are all quotes closed?") from None
     if len(rows) < 2:
         raise BadData(
-            f"{path.name} has no rows", hint="it needs a line with the names of the columns, and a line for each image"
+            f"{name} has no rows", hint="it needs a line with the names of the columns, and a line for each image"
         )
     for cells, line in zip(rows, lines, strict=True):
         if len(cells) != len(rows[0]):
             raise BadData(
-                f"{path.name} line {line} has {len(cells)} cells, and line {lines[0]} names {len(rows[0])} columns",
+                f"{name} line {line} has {len(cells)} cells, and line {lines[0]} names {len(rows[0])} columns",
                 hint="a cell that contains the separator has to stand in double quotes",
             )
-    return Table(path.name, _header(rows[0], path.name), rows[1:], lines[1:], notes)
+    return Table(name, _header(rows[0], name), rows[1:], lines[1:], notes)
 
 
 def _header(cells: list[str], file: str) -> list[str]:
@@ -75,15 +76,15 @@ def _header(cells: list[str], file: str) -> list[str]:
     return header
 
 
-def _decode(path: Path) -> tuple[str, tuple[str, ...]]:
+def _decode(path: Path, name: str) -> tuple[str, tuple[str, ...]]:
     """The text of a file, whichever way it was written, and a note where that is a guess."""
     content = path.read_bytes()
     if content.startswith(b"PK"):
-        raise BadData(f"{path.name} is not text, but a spreadsheet or an archive", hint="save it as CSV (UTF-8)")
+        raise BadData(f"{name} is not text, but a spreadsheet or an archive", hint="save it as CSV (UTF-8)")
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return content.decode("utf-16", errors="replace"), ()
     try:
         return content.decode("utf-8-sig"), ()
     except UnicodeDecodeError:
-        note = f"{path.name} is not UTF-8: it was read as Latin-1. If names look wrong, save it as UTF-8."
+        note = f"{name} is not UTF-8: it was read as Latin-1. If names look wrong, save it as UTF-8."
         return content.decode("latin-1"), (note,)

@@ -54,7 +54,7 @@ def read(path: Path, asked: Asked, secret: SiteSecret | None = None) -> Listing:
     Raises BadUsage and BadData for what is wrong with the table; what is wrong with a file stands in `unreadable`.
     """
     _refuse_columns(asked)
-    table, root = parse(_table(path, asked)), path.resolve()
+    table, root = parse(_table(path, asked), "the table"), path.resolve()
     image, mask = _image_column(table, asked), columns.find("mask", asked.mask, table)
     if {image, mask} & ({asked.label, *asked.labels} - {None}):
         raise BadUsage("the column with the files was named as a label", hint="--label COLUMN names another one")
