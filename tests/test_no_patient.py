@@ -23,6 +23,8 @@ from safetensors.torch import save_file
 from shell import Ended, contents, ended, medsynth, start
 from sweep import hits, identifying
 
+from medsynth import plan
+from medsynth import recipe as recipes
 from medsynth.data import site_secret
 from medsynth.rundir import RunDirectory
 
@@ -36,6 +38,7 @@ REFUSED = (
     *(TESTS / f"{name}.dcm" for name in ("MR_truncated", "badVR", "JPGExtended", "rtplan", "reportsi", "test-SR")),
     TESTS / "dicomdirtests" / "DICOMDIR",
 )
+TYPED = {"Wolstenholme", "Braithwaite"}  # the folder and the table: recipe.toml keeps their paths as they were typed
 PACKED = ("--image-size", 16, "--folds", 2, "--frame", 1, "--checked-for-burned-in-text", *TINY)
 
 
@@ -48,7 +51,7 @@ class Story:
 
     @property
     def source(self) -> Path:
-        return self.root / "source"
+        return self.root / "Wolstenholme, Agatha"
 
     @property
     def written(self) -> Path:
@@ -106,8 +109,8 @@ def sources_of(story: Path) -> set[str]:
         words |= identifying(file)
         uid = str(pydicom.dcmread(file).SOPInstanceUID)
         rows.append({"file": uid if n % 2 else f"more/{file.name}", "grade": n % 2})
-    table(story / "labels.csv", rows)
-    return words | {"Featherstonehaugh"}
+    table(story / "Braithwaite's labels.csv", rows)
+    return words | {"Featherstonehaugh", *TYPED}
 
 
 CRASH = """
@@ -131,12 +134,13 @@ def story(tmp_path_factory) -> Story:
     made.words = sources_of(made.source)
     for name in ("tmp", "home"):
         (made.written / name).mkdir(parents=True)
-    bad = ("--allow-bad", len(REFUSED))
+    bad = ("--allow-bad", len(REFUSED), "--table", made.source / "Braithwaite's labels.csv")
     made.start("refused", "ingest", made.source, *PACKED, code=3)
     made.start("ingest", "ingest", made.source, *PACKED, *bad)
     made.start("crash", "ingest", made.source, *PACKED, *bad, code=1, run="crashed", launcher=("-c", CRASH))
-    for word in ("train-codec", "train-generator", "expand"):
+    for word in ("train-codec", "train-generator", "expand", "classify", "evaluate", "audit"):
         made.type(word, word, "--fold", 0, "--verbose")
+    made.type("compare", "compare")
     made.type("report", "report")
     for form in ("folder", "dicom", "npz"):
         out = made.written / f"out-{form}"
@@ -153,7 +157,31 @@ def test_no_name_id_date_or_uid_is_in_any_file_or_word_of_a_run(story: Story) ->
     assert len(story.words) > 150  # it is worth while to look
     assert {"Lestrade", "CompressedSamples", "山田", "MRN-0042-3", "ALIAS-884", "19871224", "4MR1"} <= story.words
     assert len(contents(story.written)) > 100
-    assert hits(story.written, story.words) == []
+    typed = {
+        (path.relative_to(story.written).as_posix(), word)
+        for path in story.written.rglob("recipe.toml")
+        for word in TYPED
+    }
+    assert set(hits(story.written, story.words)) - typed == set()
+
+
+def test_a_report_of_a_record_of_before_names_neither_folder_nor_table(story: Story) -> None:
+    """It had them."""
+    run = RunDirectory(shutil.copytree(story.written / "run", story.root / "before"))
+    place = run.artifact("ingest").folder / "stage.json"
+    known = json.loads(place.read_text())
+    named = {"source": str(story.source), "table": str(story.source / "Braithwaite's labels.csv")}
+    assert known["settings"] | named != known["settings"]
+    place.write_text(json.dumps(known | {"settings": known["settings"] | named}))
+    assert medsynth("report", "--force", "--run", run.root).code == 0
+    assert hits(run.root / "report", TYPED) == []
+
+
+def test_a_run_whose_record_withholds_its_source_is_up_to_date(story: Story) -> None:
+    run = RunDirectory(story.written / "run")
+    recipe = recipes.parse(run.recipe_text())
+    assert plan.is_current(run, recipe, run.artifact("ingest"))
+    assert plan.why_stale(run, recipe, run.artifact("ingest")) == "it was asked for"
 
 
 def test_the_file_about_a_crash_says_where_and_not_about_whom(story: Story) -> None:
@@ -168,9 +196,9 @@ def test_what_was_refused_is_listed_by_line(story: Story) -> None:
     said = (story.written / "refused.txt").read_text()
     listed = (story.written / "run" / "ingest" / "unreadable.csv").read_text()
     for line in range(2 + len(READ), 2 + len(READ) + len(REFUSED)):
-        assert f"labels.csv line {line},line-{line:02d}," in listed
+        assert f"the table line {line},line-{line:02d}," in listed
         cut_off = line == 2 + len(READ)  # of which only the pixels tell
-        assert (f"labels.csv line {line}: line-{line:02d}: " in said) != cut_off
+        assert (f"the table line {line}: line-{line:02d}: " in said) != cut_off
 
 
 def test_the_secret_is_outside_of_all_that_was_written(story: Story) -> None:
