@@ -234,6 +234,13 @@ def test_the_report_shows_what_each_segmenter_found_and_its_worst_masks(trained:
     assert "automaton without diffusion" in section
     assert section.count("deviation of the runs") == 6  # of the one whose runs differ
     assert section.count("true mask") == 12
+    areas = [row.true_area for row in segmentations.load(run.artifact("segment", 0, "unet").folder)]
+    row = section.partition("whole image marked")[2].partition("</tr>")[0]
+    assert f'<td class="num">{np.mean([2 * area / (1 + area) for area in areas]):.3f}<small>' in row
+    assert f'<td class="num">{np.mean(areas):.3f}<small>' in row
+    assert f'<td class="num">{sum(area == 0 for area in areas)}</td>' in row
+    record = run.artifact("segment", 0, "unet").record()
+    assert f"{record['summary']['peak_megabytes_of_one']:.3g} MB</td>" in section
     sample = cohort.load(run.artifact("ingest").folder).testing(0).samples[0]
     assert sample.sample not in section
 
