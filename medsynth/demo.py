@@ -29,7 +29,8 @@ class Task:
     stage: str  # whose scores are shown in the end
     score: str
     name: str  # of the scores in the JSON object
-    heads: tuple[str, str]
+    heads: tuple[str, ...]
+    more: tuple[str, ...] = ()  # scores that are shown beside it, under the heads that follow
 
 
 TASKS = {
@@ -38,7 +39,14 @@ TASKS = {
         "demo", 7, 1450, "classify", "eye.auc", "auc", ("classifier trained on", "AUC, eyes of unseen patients")
     ),
     "segment": Task(
-        "demo-segment", 5, 60, "segment", "image.dice", "dice", ("segmenter", "Dice, images of unseen patients")
+        "demo-segment",
+        5,
+        60,
+        "segment",
+        "image.dice",
+        "dice",
+        ("segmenter", "Dice, images of unseen patients", "with a lesion", "images without one, a fold"),
+        ("image.dice_lesions", "image.without_lesion"),
     ),
 }
 
@@ -85,11 +93,12 @@ def run(common: Common, models: list[str], task_name: str = "classify") -> None:
         _side_by_side(common, run, folds, words)
     outcomes = [*ingested, *command.carry_out(common, run, recipe, "report")]
     page = run.artifact("report").folder.resolve() / "index.html"
-    reached = _means(run, folds, task)
+    reached, *more = (_means(run, folds, task.stage, score) for score in (task.score, *task.more))
     if common.json:
         command.show(common, run, outcomes, "", report=str(page), **{task.name: reached})
     else:
-        console.table(task.heads, [(name, f"{value:.3f}") for name, value in reached.items()])
+        beside = {name: [f"{of[name]:.3g}" if name in of else "" for of in more] for name in reached}
+        console.table(task.heads, [(name, f"{value:.3f}", *beside[name]) for name, value in reached.items()])
         command.show(common, run, outcomes, report=str(page))
 
 
@@ -157,11 +166,11 @@ def _each(option: str, values: list[str]) -> list[str]:
     return [word for value in values for word in (option, value)]
 
 
-def _means(run: RunDirectory, folds: list[int], task: Task) -> dict[str, float]:
-    """The mean score of each arm or segmenter on patients that nothing has seen."""
+def _means(run: RunDirectory, folds: list[int], stage: str, score: str) -> dict[str, float]:
+    """The mean score of each arm or segmenter on patients that nothing has seen, where it is known."""
     found: dict[str, list[float]] = {}
     for fold in folds:
-        for kind in run.kinds(task.stage, fold):
-            known = scores.load(run.artifact(task.stage, fold, kind).folder)
-            found.setdefault(kind, []).append(known[task.score].value)
+        for kind in run.kinds(stage, fold):
+            if known := scores.load(run.artifact(stage, fold, kind).folder).get(score):
+                found.setdefault(kind, []).append(known.value)
     return {kind: round(mean(values), 4) for kind, values in found.items()}

@@ -22,6 +22,11 @@ def test_the_demo_of_masks_goes_from_nothing_to_a_report(tmp_path: Path) -> None
     of_folds = [scores.load(run.artifact("segment", fold, "unet").folder)["image.dice"].value for fold in (0, 1)]
     assert abs(found["dice"]["unet"] - sum(of_folds) / 2) < 1e-3
     assert 'id="masks"' in Path(found["report"]).read_text(encoding="utf-8")
+    table = done(*words[:-1], "--quiet").out
+    known = scores.load(run.artifact("segment", 0, "unet").folder)
+    assert "with a lesion" in table
+    assert "images without one" in table
+    assert {"image.dice_lesions", "image.without_lesion"} <= known.keys()
 
 
 def test_a_task_that_there_is_not_is_named() -> None:
