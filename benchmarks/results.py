@@ -30,8 +30,8 @@ predicted the velocity and took 20 diffusion steps; since then it learns a recti
 words lead to other figures today.
 
 In the table of what each generator costs and gives, KID [resnet34 of the fold] is against the real images of
-the tested patients, in the features of the fold's classifier of real images; in brackets that of the real training
-images (floor) and of the codec's reconstructions (ceiling). After the audit's outcome, the share of synthetic images
+the tested patients, in the features of the fold's classifier of real images, all of equal length; in
+brackets that of the real training images (floor) and of the codec's reconstructions (ceiling). After the audit's outcome, the share of synthetic images
 that are closer to a training image than all but 5 % of new patients' images are, by features and by appearance. Last,
 that score which the sentence above is about. (Sections without these were written before there were such numbers.)
 """
