@@ -114,7 +114,7 @@ def test_the_three_questions_are_answered_with_number_interval_patients_and_file
         "−0.004 to +0.070",
     )
     assert helped.lines[0].source == "compare/comparisons.json"
-    assert "24 eyes of 12 patients, 8 with a finding, 4 with the rarest (exudate)" in helped.standing
+    assert "24 eyes of 12 patients, 8 with a label, 4 with the rarest (exudate)" in helped.standing
     assert (like.lines[0].number, like.lines[0].interval) == ("38.3", "−4.10 to 66")
     assert "synthetic images 35.4 (17 to 63.2), other real images −2.90 (−18.5 to 17.7)" in like.lines[0].note
     assert "of 4 patients" in like.standing

@@ -1,4 +1,4 @@
-"""How many were tested, and how many of them have a finding: what every score on the page stands on."""
+"""How many were tested, and how many of them have a label: what every score on the page stands on."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class Tested:
     unit: str
     things: int
     patients: int
-    with_finding: int | None  # patients; None where every image has exactly one class
+    with_label: int | None  # patients with at least one; None where every image has exactly one class
     positive: dict[str, int]  # label -> things that have it
     positive_patients: dict[str, int]  # label -> patients who have it
 
@@ -24,15 +24,19 @@ class Tested:
         return min(self.positive_patients, key=lambda label: (self.positive_patients[label], label))
 
     def sentence(self, has_patients: bool = True) -> str:
-        """`120 eyes of 60 patients, 41 with a finding, 14 with the rarest (cotton wool spots)`."""
+        """`120 eyes of 60 patients, 41 with a label, 14 with the rarest (cotton wool spots)`.
+
+        How many have a label is left out where all have.
+        """
         things = words.count(self.things, self.unit, words.MANY[self.unit])
         if not has_patients:
             return f"{things}, {self.positive[self.rarest]:,} with the rarest label ({words.label(self.rarest)})"
         whose = f"{things} of {words.count(self.patients, 'patient')}" if self.unit != "patient" else things
         rare = self.positive_patients[self.rarest]
-        if self.with_finding is None:
+        if self.with_label is None:
             return f"{whose}, {rare:,} of the rarest class ({words.label(self.rarest)})"
-        return f"{whose}, {self.with_finding:,} with a finding, {rare:,} with the rarest ({words.label(self.rarest)})"
+        some = "" if self.with_label == self.patients else f"{self.with_label:,} with a label, "
+        return f"{whose}, {some}{rare:,} with the rarest ({words.label(self.rarest)})"
 
 
 def tested(cohort: Cohort, folds: Iterable[int], unit: str) -> Tested:

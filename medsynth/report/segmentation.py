@@ -31,6 +31,7 @@ MORE = {
 }  # fmt: skip
 RESAMPLES, AT_ONCE = 1000, 50
 WHOLE = "whole image marked"
+FAILURE = 0.8  # a Dice below it is a failure, where a run's settings do not say
 SHOWN = (0.0, 0.02, 0.1, 0.25, 0.5, 1.0)  # places in the order of Dice, from the worst to the best
 
 
@@ -80,7 +81,7 @@ def facts(found: Found) -> dict[str, Any] | None:
     if not made:
         return None
     kinds = found.kinds("segment")
-    failure = float(min(m.get("settings").get("failure", 0.8) for m in made))
+    failure = float(min(m.get("settings").get("failure", FAILURE) for m in made))
     return {
         "heads": [*(head for head, _ in MAIN.values()), *COSTS],
         "more_heads": [head for head, _ in MORE.values()],
@@ -102,7 +103,7 @@ def called(kind: str) -> str:
 def row(kind: str, made: list[Made]) -> Row:
     """One segmenter, over the folds in which it was tested."""
     macs, seconds, steps = (_mean(made, key) for key in ("mega_macs_per_image", "seconds_per_image", "steps"))
-    failure = float(made[0].get("settings").get("failure", 0.8))
+    failure = float(made[0].get("settings").get("failure", FAILURE))
     together = pooled(_rows(made), _seed(made), failure) if len(made) > 1 else {}
     return Row(
         called(kind),
