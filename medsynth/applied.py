@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from medsynth import interrupt, plan, seeds, segmenters
+from medsynth import guards, interrupt, plan, seeds, segmenters
 from medsynth.artifacts import files, weights
 from medsynth.data import images, pictures, png, safe_text
 from medsynth.data.decoding import Square
@@ -25,7 +25,7 @@ from medsynth.errors import BadData, BadUsage, MissingStep
 from medsynth.judged import Rule
 from medsynth.masking import Masker
 from medsynth.metrics import ensembles
-from medsynth.rundir import Artifact, RunDirectory
+from medsynth.rundir import LEAK, Artifact, RunDirectory
 
 MASKS, OVERLAYS, TABLE = "masks", "overlays", "masks.csv"
 PART = ".part"  # of a name: what is not complete
@@ -68,6 +68,11 @@ def trained(run: RunDirectory, variant: str, fold: int) -> Artifact:
         raise MissingStep(f"{variant} was not trained in fold {fold}", hint=run.typed(command))
     artifact.verify(hint=run.typed(f"{command} --force"))
     return artifact
+
+
+def marks(artifact: Artifact) -> list[str]:
+    """What has to be read beside whatever a segmenter is used for: that somebody forced a leak into it."""
+    return [guards.about_leak(leak)] if (leak := artifact.record().get(LEAK)) else []
 
 
 def square_of(run: RunDirectory, facts: dict[str, Any]) -> Square:
@@ -126,7 +131,7 @@ def run(run: RunDirectory, asked: Asked, progress: Callable[[str, int, int], Non
         "unreadable": sum(bool(row.problem) for row in rows),
         "doubtful": sum(bool(row.doubtful) for row in rows),
         "folder": str(asked.folder),
-        "notes": _notes(rows),
+        "notes": [*marks(trained(run, asked.variant, asked.fold)), *_notes(rows)],
     }
 
 

@@ -18,11 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from medsynth import segmenters
-from medsynth.applied import refuse_occupied, square_of, trained
+from medsynth.applied import marks, refuse_occupied, square_of, trained
 from medsynth.artifacts import files, weights
 from medsynth.draws import RowDraws, row_draws
 from medsynth.errors import BadUsage, MedsynthError
-from medsynth.rundir import Artifact, RunDirectory
+from medsynth.rundir import LEAK, Artifact, RunDirectory
 
 MOST_STEPS = 600  # of an automaton: every one of them is written out
 CLOSE = 1e-4  # the largest difference of two probabilities that rounding explains
@@ -37,6 +37,7 @@ class Written:
     inputs: dict[str, tuple[int, ...]]  # name -> shape
     difference: float | None  # the largest from torch's probabilities; None: onnxruntime is not installed
     about: dict[str, Any]  # what the file says of itself, under `medsynth` in its metadata
+    marks: list[str]  # what has to be read beside its masks
 
 
 @dataclass
@@ -103,9 +104,11 @@ def export(run: RunDirectory, path: Path, variant: str, fold: int = 0, size: tup
     numbers = {name: torch.stack(drawn) for name, drawn in tape.drawn.items()}
     inputs = {"image": image, **numbers}
     about = {"variant": variant, "fold": fold, "made": artifact.made, **_about(run, facts)}
+    if leak := artifact.record().get(LEAK):
+        about[LEAK] = leak
     _write(path, _Run(model, list(numbers)), inputs, about)
     shapes = {name: tuple(value.shape) for name, value in inputs.items()}
-    return Written(path, shapes, _checked(path, inputs, said), about)
+    return Written(path, shapes, _checked(path, inputs, said), about, marks(artifact))
 
 
 def exportable(run: RunDirectory, path: Path, variant: str, fold: int) -> Artifact:

@@ -11,7 +11,7 @@ from conftest import copied
 from PIL import Image
 from shell import contents, done, medsynth
 
-from medsynth.artifacts import cohort, segmentations, weights
+from medsynth.artifacts import cohort, files, segmentations, weights
 from medsynth.data import pictures, png
 from medsynth.data.decoding import Square
 from medsynth.metrics import ensembles
@@ -169,6 +169,23 @@ def test_an_exported_segmenter_says_elsewhere_what_it_says_here(
     again = medsynth(*words, "--run", trained.root)
     assert again.code == 2
     assert "is there already" in again.err
+
+
+def test_a_leak_that_somebody_forced_is_told_to_whoever_uses_the_segmenter(
+    trained: RunDirectory, album: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxscript")
+    run, leak = copied(trained, tmp_path / "run"), {"from": ["expand geca, fold 0"], "reason": "to see what it does"}
+    record = run.artifact("segment", 0, "unet").folder / "stage.json"
+    record.write_text(json.dumps(files.read_json(record) | {"leak": leak}))
+    words = ("segment", "--variant", "unet", "--json", "--run", run.root)
+    masked = done(*words, "--apply", album / "wide.png", "--out", tmp_path / "masks").json
+    written = done(*words, "--export", "onnx", "--out", tmp_path / "a.onnx", "--size", 16).json
+    for found in (masked, written):
+        assert "to see what it does" in found["notes"][0]
+        assert "no valid evidence" in found["notes"][0]
+    assert written["about"]["leak"] == leak
 
 
 def test_a_segmenter_of_thousands_of_steps_is_not_exported(trained: RunDirectory, tmp_path: Path) -> None:

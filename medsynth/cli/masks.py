@@ -179,7 +179,7 @@ def _exported(common: Common, run: RunDirectory, use: Use, name: str, fold: int)
     checked = "not checked: onnxruntime is not installed" if written.difference is None else f"{written.difference:.2g}"
     inputs = {name: list(shape) for name, shape in written.inputs.items()}
     facts = {"file": str(written.path), "inputs": inputs, "difference_from_torch": checked}
-    return facts | {"about": written.about, "notes": _about_runs(written.about)}
+    return facts | {"about": written.about, "notes": [*written.marks, *_about_runs(written.about)]}
 
 
 def _about_runs(about: dict[str, Any]) -> list[str]:
