@@ -7,6 +7,7 @@ Each run's numbers are kept in docs/results/NAME.json; without any run, the page
 
 import json
 import sys
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import measure
 
 from medsynth import chain, plan, recipe
 from medsynth.artifacts import files
-from medsynth.report import costs, segmentation, tables, words
+from medsynth.report import costs, masks, segmentation, tables, words
 from medsynth.report.collect import Found, collect
 from medsynth.rundir import RunDirectory
 
@@ -58,6 +59,7 @@ def facts_of(run: RunDirectory) -> dict[str, Any]:
         "source": found.cohort.facts.source,
         "images": len(found.cohort.samples),
         "patients": len(found.cohort.patients()) if found.cohort.facts.has_patients else None,
+        "patient_column": asked.ingest.patient,
         "image_size": found.cohort.facts.image_size,
         "folds_tested": len({a.fold for a in artifacts if a.stage in ("classify", "segment")}),
         "folds": found.cohort.facts.folds,
@@ -73,6 +75,7 @@ def facts_of(run: RunDirectory) -> dict[str, Any]:
         "differences": next((m.get("summary") for m in found.of("compare")), {}),
         "tables": [_table(found, unit) for unit in words.UNITS if found.metrics(unit)],
         "segmenters": _segmenters(found),
+        "masks": {gain.kind: _gained(gain) for gain in masks.gains(found)},
         "notes": sorted({note for _, r in records for note in r["notes"]}),
     }
 
@@ -108,6 +111,19 @@ def _segmenters(found: Found) -> list[dict[str, str]]:
         cost = {**dict(zip(segmentation.COSTS, row.cost, strict=True)), "training": row.training}
         rows.append({"segmenter": row.name, "images": tested, EVERYTHING: everything.main[0].said, **fit, **cost})
     return rows
+
+
+def _gained(gain: masks.MaskGain) -> str:
+    """A segmenter with a generator's images minus the same without, as its page has it."""
+    scores = (
+        f"{called} {words.signed(of.value)} ({words.between(of.low, of.high)})"
+        for name, called in masks.SCORES.items()
+        if isfinite((of := gain.changes[name]).value)
+    )
+    by_holm = f"by Holm {words.chance(gain.holm_p)}"
+    chances = f"p of Dice: bootstrap {words.chance(gain.changes[masks.DECIDES].p)}, {by_holm}"
+    folds = words.count(len(gain.folds), "fold")
+    return f"{gain.segmenter} + {gain.generator} - {gain.segmenter}: {', '.join(scores)}; {chances}; {folds}"
 
 
 def _reached(facts: dict[str, Any]) -> str:
@@ -147,6 +163,8 @@ def _table(found: Found, unit: str) -> dict[str, Any]:
 def section(name: str, facts: dict[str, Any], command: str) -> str:
     """One run as Markdown."""
     patients = f" of {facts['patients']:,} patients" if facts["patients"] else ", no patients known"
+    column = facts.get("patient_column") or ""
+    patients += f" (told apart by {column})" if facts["patients"] and "patient" not in column and column else ""
     spent = ", ".join(f"{stage} {minutes}" for stage, minutes in facts["minutes"].items() if minutes >= 0.1)
     lines = [
         f"## {name}", "", f"`{command}`", "",
@@ -154,7 +172,7 @@ def section(name: str, facts: dict[str, Any], command: str) -> str:
         f"{facts['folds_tested']} of {facts['folds']} folds tested; on {', '.join(facts['device'])}. Minutes, "
         f"summed over folds that ran side by side: {spent}.", "",
     ]  # fmt: skip
-    if facts["tables"]:
+    if facts["tables"] or facts.get("masks"):
         lines += [f"**{facts['answer']}**", ""]
     if facts.get("generators"):
         lines += ["What each generator costs, and what it gives:", "", measure.table(facts["generators"]), ""]
@@ -166,6 +184,9 @@ def section(name: str, facts: dict[str, Any], command: str) -> str:
         lines += [*(f"- {name}: {said}" for name, said in told.items()), ""]
     if facts.get("segmenters"):
         lines += [SEGMENTERS, "", _reached(facts), "", measure.table(facts["segmenters"]), ""]
+    if facts.get("masks"):
+        lines += ["With and without synthetic images, on the same patients (95 % interval by resampling them):", ""]
+        lines += [*(f"- {said}" for said in facts["masks"].values()), ""]
     for before, table in zip([None, *facts["tables"]], facts["tables"], strict=False):
         if before and before["rows"] == table["rows"]:
             lines += [f"By {table['unit']}: the same, one of each {before['unit']}.", ""]

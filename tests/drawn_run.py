@@ -14,6 +14,7 @@ from medsynth.artifacts.scores import Score
 from medsynth.rundir import Artifact, RunDirectory
 
 LABELS = ("haemorrhage", "exudate")
+OF_A_FOLD = ("codec", "encode", "generator", "expand", "classify", "features", "evaluate", "audit", "segment")
 ARMS = ("real", "real+geometric", "real+geca", "synthetic-only")
 AUC = {"real": 0.70, "real+geometric": 0.72, "real+geca": 0.74, "synthetic-only": 0.66}
 FACTS = Facts(labels=LABELS, one_class=False, image_size=16, folds=3, crop="centre", source="labels.csv")
@@ -37,7 +38,7 @@ class DrawnRun:
         found = [self.run.artifact("ingest"), *(
             self.run.artifact(stage, fold, kind)
             for fold in range(self.facts.folds)
-            for stage in ("codec", "encode", "generator", "expand", "classify", "features", "evaluate", "audit")
+            for stage in OF_A_FOLD
             for kind in self.run.kinds(stage, fold)
         ), self.run.artifact("compare")]  # fmt: skip
         return [artifact for artifact in found if artifact.exists()]

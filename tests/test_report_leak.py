@@ -86,7 +86,7 @@ def test_neither_likeness_nor_newness_is_claimed_from_marked_artifacts(run: Draw
     for fold in range(3):
         for stage in ("evaluate", "audit"):
             mark(run.run.artifact(stage, fold, "geca"), f"expand geca, fold {fold}")
-    _, (helped, like, new) = leaks.first_page(collect(run.artifacts()))
+    _, (helped, like, new), _ = leaks.first_page(collect(run.artifacts()))
     assert helped.verdict == "Yes, in this run."
     for part in (like, new):
         assert (part.verdict, part.lines, part.command) == ("No valid evidence.", (), "")
@@ -95,7 +95,7 @@ def test_neither_likeness_nor_newness_is_claimed_from_marked_artifacts(run: Draw
 
 def test_a_marked_fold_is_left_out_and_named_and_the_others_answer(run: DrawnRun) -> None:
     mark(run.run.artifact("audit", 0, "geca"), "expand geca, fold 0")
-    _, (_, _, new) = leaks.first_page(collect(run.artifacts()))
+    _, (_, _, new), _ = leaks.first_page(collect(run.artifacts()))
     assert new.verdict == "No sign of copying; the audit was passed."
     assert new.standing.endswith("Left out, as no valid evidence: audit geca, fold 0.")
     assert new.lines[0].source != "fold-0/audit/geca/scores.json"

@@ -23,7 +23,7 @@ PANEL = "The whole of it"
 def report(
     common: Common,
     form: Annotated[
-        str | None, typer.Option("--format", help=f"Also print the table of the arms: {listed(papers.FORMATS, 'or')}.")
+        str | None, typer.Option("--format", help=f"Also print a table for papers: {listed(papers.FORMATS, 'or')}.")
     ] = None,
 ) -> None:
     """Write the report: one self-contained page."""

@@ -45,6 +45,13 @@ class Answer:
     caution: str
     gains: tuple[Gain, ...] = ()  # by arm, the baselines in their usual order
 
+    def beside(self, other: "Answer") -> "Answer":
+        """Both, this one first."""
+        return Answer(
+            self.headlines + other.headlines, self.sentences + other.sentences, f"{self.caution} {other.caution}",
+            self.gains + other.gains,
+        )  # fmt: skip
+
 
 def gains(known: Comparisons) -> tuple[Gain, ...]:
     """The declared comparisons of the primary score."""

@@ -15,6 +15,7 @@ from medsynth.report import (
     figures,
     gallery,
     likeness,
+    masks,
     nearest,
     novelty,
     pictures,
@@ -57,7 +58,9 @@ def _cohort(found: Found, _: Progress) -> Facts:
     }
 
 
-def _help(found: Found, _: Progress) -> Facts:
+def _help(found: Found, _: Progress) -> Facts | None:
+    if found.of("segment") and not found.arms:
+        return None
     known = found.comparisons
     metric = next(iter(found.metrics(found.unit)), "auc")
     values = found.values(found.unit, metric)
@@ -115,6 +118,11 @@ def _new(found: Found, progress: Progress) -> Facts:
     }
 
 
+def _masks(found: Found, _: Progress) -> Facts | None:
+    known = segmentation.facts(found)
+    return known and known | {"gains": masks.table(masks.gains(found)), "unlike": masks.unlike(found)}
+
+
 def _cost(found: Found, _: Progress) -> Facts | None:
     rows = costs.costs(found)
     metric = next(iter(found.metrics(found.unit)), "auc")
@@ -148,7 +156,7 @@ SECTIONS = (
     Section("help", "Do they help?", _help),
     Section("like", "Are they like new patients' images?", _like),
     Section("new", "Are they new?", _new),
-    Section("masks", "How well masks are found", lambda found, _: segmentation.facts(found)),
+    Section("masks", "How well masks are found", _masks),
     Section("codec", "What the codec keeps", lambda found, _: {"codecs": codec.facts(found)}),
     Section("cost", "What each generator costs and what it gives", _cost),
     Section("curves", "How training went", _training),

@@ -4,10 +4,12 @@ from it. The details below still show it: somebody forced it in order to look at
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-from medsynth.report import summary, words
+from medsynth.report import masks, summary, words
 from medsynth.report.answer import Answer, answer
 from medsynth.report.collect import Found, Made
+from medsynth.report.masks import MaskGain
 from medsynth.report.summary import Part
 from medsynth.report.withhold import withholder
 from medsynth.rundir import LEAK, RECORD
@@ -18,7 +20,7 @@ VOID_ANSWER = Answer(
     (),
     "Somebody forced a leak; what was made with it, and why, stands on top. Its scores say nothing of new patients.",
 )
-MEASURED_BY = {"help": "compare", "like": "evaluate", "new": "audit"}  # question -> stage
+MEASURED_BY = {"help": "compare", "masks": "segment", "like": "evaluate", "new": "audit"}  # question -> stage
 
 
 @dataclass(frozen=True)
@@ -49,15 +51,36 @@ def leaks(found: Found) -> list[Leak]:
     ]
 
 
-def first_page(found: Found) -> tuple[Answer, tuple[Part, ...]]:
-    """The answer and the three questions, from what nothing leaked into."""
+class First(NamedTuple):
+    """What the first page says."""
+
+    said: Answer
+    parts: tuple[Part, ...]
+    gained: tuple[MaskGain, ...]  # by segmenters
+
+
+def first_page(found: Found) -> First:
+    """The answer and the questions, from what nothing leaked into."""
     sound = _sound(found)
-    said = answer(sound.comparisons, has_patients=found.cohort.facts.has_patients)
-    if sound.comparisons is None and found.comparisons is not None:
-        said = VOID_ANSWER
+    gained = masks.gains(sound)
+    masked = bool(gained or masks.gains(found))
+    said = _said(found, sound, gained, masked=masked)
     kept = {made.path for made in sound.made}
     left_out = {stage: [m for m in found.of(stage) if m.path not in kept] for stage in MEASURED_BY.values()}
-    return said, tuple(_without(part, left_out[MEASURED_BY[part.key]]) for part in summary.parts(sound, said))
+    parts = (
+        _without(part, left_out[MEASURED_BY[part.key]]) for part in summary.parts(sound, said, gained, masked=masked)
+    )
+    return First(said, tuple(parts), gained)
+
+
+def _said(found: Found, sound: Found, gained: Sequence[MaskGain], *, masked: bool) -> Answer:
+    """What is true of classifiers, of segmenters, or of both."""
+    has_patients = found.cohort.facts.has_patients
+    classified = answer(sound.comparisons, has_patients=has_patients)
+    if of_masks := masks.answer(gained, has_patients=has_patients):
+        return classified.beside(of_masks) if classified.gains else of_masks
+    void = sound.comparisons is None and (found.comparisons is not None or masked)
+    return VOID_ANSWER if void else classified
 
 
 def _sound(found: Found) -> Found:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from medsynth.report import leaks, words
+from medsynth.report import leaks, masks, words
 from medsynth.report.answer import Answer
 from medsynth.report.collect import Found, Made, mean_and_spread
 from medsynth.report.summary import Part
@@ -28,6 +28,8 @@ def facts(found: Found, answer: Answer, parts: Iterable[Part]) -> dict[str, Any]
         },
         "arms": {arm: _scores(found, arm) for arm in found.arms},
         "comparisons": _comparisons(found),
+        "segmenters": _by_kind(found, "segment"),
+        "mask_comparisons": [{"from": masks.SOURCE, **asdict(gain)} for gain in masks.gains(found)],
         "evaluate": _by_kind(found, "evaluate"),
         "audit": _by_kind(found, "audit"),
     }  # fmt: skip

@@ -1,6 +1,6 @@
 """The complete artifacts of a run -> one HTML page that needs nothing but itself."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,9 +8,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from medsynth.report import contents, differences, leaks, provenance, summary, words
+from medsynth.report import contents, differences, leaks, masks, provenance, summary, words
 from medsynth.report.answer import Answer
 from medsynth.report.collect import Found, collect
+from medsynth.report.masks import MaskGain
 from medsynth.report.summary import Part
 from medsynth.report.withhold import withholder
 from medsynth.rundir import Artifact
@@ -24,14 +25,14 @@ class Page:
 
     html: str
     answer: Answer
-    parts: tuple[Part, ...]  # the three questions
+    parts: tuple[Part, ...]  # the questions
     found: Found
 
 
 def render(artifacts: Iterable[Artifact], progress: Callable[[str, int, int], None] = lambda *_: None) -> Page:
     """The same artifacts give the same bytes. Those of ingest must be among them."""
     found = collect(artifacts)
-    said, parts = leaks.first_page(found)
+    said, parts, gained = leaks.first_page(found)
     environment = _environment(found)
     gathered = [(section, section.facts(found, progress)) for section in contents.SECTIONS]
     sections = [
@@ -44,8 +45,9 @@ def render(artifacts: Iterable[Artifact], progress: Callable[[str, int, int], No
         answer=said,
         parts=parts,
         leaks=leaks.leaks(found),
-        compared=summary.compared(found, said),
-        plot=_plot(found, said),
+        helped=_helped(found),
+        compared=summary.compared(found, said, gained),
+        plots=_plots(found, said, gained),
         key_facts=_key_facts(found),
         preset=provenance.preset(found)[0],
         outdated=found.outdated(),
@@ -65,12 +67,20 @@ def _environment(found: Found) -> Environment:
     return environment
 
 
-def _plot(found: Found, said: Answer) -> Markup | None:
-    known = found.comparisons
-    if known is None:
-        return None
-    axis = f"difference in {words.metric(known.primary)} by {known.unit}, {words.percent(known.level)} intervals"
-    return differences.gain_plot(said.gains, axis)
+def _helped(found: Found) -> str:
+    """What synthetic images were to make better."""
+    masked = bool(found.of("segment"))
+    return "classifier" if found.arms or not masked else "segmenter"
+
+
+def _plots(found: Found, said: Answer, gained: Sequence[MaskGain]) -> list[tuple[Markup, str]]:
+    """What was gained, and the file that it came from."""
+    known, drawn = found.comparisons, []
+    if known is not None:
+        axis = f"difference in {words.metric(known.primary)} by {known.unit}, {words.percent(known.level)} intervals"
+        drawn.append((differences.gain_plot(said.gains, axis), found.comparisons_file))
+    drawn.append((masks.plot(gained), masks.SOURCE))
+    return [(plot, source) for plot, source in drawn if plot is not None]
 
 
 def _key_facts(found: Found) -> list[tuple[str, str]]:

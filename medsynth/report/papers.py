@@ -4,6 +4,8 @@ Mean and standard deviation over all trainings of an arm, every fold and repeat,
 difference to the real images alone: that of the paired bootstrap over patients of the score that was declared to
 decide, as it is and adjusted by Holm over all declared comparisons, where a control has a dash. Beside sensitivity and
 specificity stands that of McNemar's test of the decisions for all labels together.
+
+Where nothing but segmenters was tested, the table is theirs: scores of their masks.
 """
 
 import csv
@@ -11,16 +13,32 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 
 from medsynth.arms import without_repeat
-from medsynth.report import words
-from medsynth.report.collect import NOTHING, Found, mean_and_spread
+from medsynth.report import masks, segmentation, words
+from medsynth.report.collect import NOTHING, Found, Made, mean_and_spread
 
 FORMATS = ("latex", "markdown", "csv")
 COLUMNS = ("sensitivity", "specificity", "auc", "f1", "f1senspe", "map", "balancedaccuracy", "kappaquadratic", "kappa")
 BASELINE = "real"
+SHARES, LENGTHS = ("dice", "iou", "dice_lesions", "iou_lesions"), ("hd95",)  # of masks: in per cent; in pixels
 
 
 def table(found: Found, form: str) -> str:
-    """The table of the weightiest unit that was scored."""
+    """Classifiers by the weightiest unit that was scored; where there are none, segmenters by their masks."""
+    head, rows = _segmenters(found) if found.of("segment") and not found.arms else _classifiers(found)
+    if form == "csv":
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([head, *rows])
+        return text.getvalue()
+    if form == "markdown":
+        ruled = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
+        return "".join(f"| {' | '.join(cells)} |\n" for cells in ruled)
+    body = [" & ".join(map(_escaped, cells)) + r" \\" for cells in [head, *rows]]
+    columns = "l" + "r" * (len(head) - 1)
+    lines = [rf"\begin{{tabular}}{{{columns}}}", r"\hline", body[0], r"\hline", *body[1:], r"\hline", r"\end{tabular}"]
+    return "\n".join(lines) + "\n"
+
+
+def _classifiers(found: Found) -> tuple[list[str], list[list[str]]]:
     metrics = [metric for metric in COLUMNS if metric in found.metrics(found.unit)]
     chances, decided = _chances(found), {metric: _decided(found, metric) for metric in metrics}
     head = ["Trained on"]
@@ -34,17 +52,33 @@ def table(found: Found, form: str) -> str:
         [words.arm(arm), *_cells(found, repeats, decided), *chances.get(arm, dashes)]
         for arm, repeats in _repeats(found).items()
     ]
-    if form == "csv":
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([head, *rows])
-        return text.getvalue()
-    if form == "markdown":
-        ruled = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
-        return "".join(f"| {' | '.join(cells)} |\n" for cells in ruled)
-    body = [" & ".join(map(_escaped, cells)) + r" \\" for cells in [head, *rows]]
-    columns = "l" + "r" * (len(head) - 1)
-    lines = [rf"\begin{{tabular}}{{{columns}}}", r"\hline", body[0], r"\hline", *body[1:], r"\hline", r"\end{tabular}"]
-    return "\n".join(lines) + "\n"
+    return head, rows
+
+
+def _segmenters(found: Found) -> tuple[list[str], list[list[str]]]:
+    """Means and deviations over folds, and the p of Dice against the same segmenter without synthetic images."""
+    gained = {gain.kind: gain for gain in masks.gains(found)}
+    shown = [name for name in SHARES + LENGTHS if any(f"image.{name}" in m.scores for m in found.of("segment"))]
+    rows = []
+    for kind in found.kinds("segment"):
+        made = found.of("segment", kind)
+        size = words.large(made[0].get("summary").get("parameters"))
+        gain = gained.get(kind)
+        chances = (gain.changes[masks.DECIDES].p, gain.holm_p) if gain else (None, None)
+        cells = [_of_masks(made, name) for name in shown]
+        rows.append([segmentation.called(kind), *cells, size, *map(words.chance, chances)])
+    return [
+        "Segmenter",
+        *(segmentation.MAIN[name][0] for name in shown),
+        "parameters",
+        "p, Dice",
+        "p, Dice, Holm",
+    ], rows
+
+
+def _of_masks(made: Sequence[Made], name: str) -> str:
+    values = [score.value for m in made if (score := m.scores.get(f"image.{name}"))]
+    return _spread(values, 1 if name in LENGTHS else 100) if values else NOTHING
 
 
 def _repeats(found: Found) -> dict[str, list[str]]:
@@ -66,9 +100,9 @@ def _cells(found: Found, repeats: Sequence[str], decided: Mapping[str, Mapping[s
     return cells
 
 
-def _spread(values: Iterable[float]) -> str:
+def _spread(values: Iterable[float], times: int = 100) -> str:
     mean, deviation = mean_and_spread(values)
-    return f"{100 * mean:.2f}" + ("" if deviation is None else f" ± {100 * deviation:.2f}")
+    return f"{times * mean:.2f}" + ("" if deviation is None else f" ± {times * deviation:.2f}")
 
 
 def _chances(found: Found) -> dict[str, tuple[str, str]]:

@@ -5,14 +5,17 @@ number, its interval, on how many it stands and the file it came from; or that i
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from medsynth import variants
 from medsynth.artifacts.cohort import Sample
 from medsynth.artifacts.scores import Score
-from medsynth.report import counts, likeness, novelty, proof, signs, words
+from medsynth.report import counts, likeness, masks, novelty, proof, signs, words
 from medsynth.report.answer import Answer, Gain
 from medsynth.report.collect import Found
+from medsynth.report.masks import MaskGain
 
 NOT_MEASURED = "Not measured."
 HELP, LIKE, NEW = "Do they help?", "Are they like new patients' images?", "Are they new?"
+MASKS = "Do they help to find lesions?"
 GAINS = {  # verdict -> in a line
     "higher": "Yes, in this run.",
     "perhaps higher": "Perhaps; not settled.",
@@ -53,23 +56,28 @@ class Part:
     command: str = ""  # what measures it, where it was not
 
 
-def parts(found: Found, answer: Answer) -> tuple[Part, Part, Part]:
-    return _help(found, answer), _like(found), _new(found)
+def parts(found: Found, answer: Answer, gained: Sequence[MaskGain] = (), *, masked: bool = False) -> tuple[Part, ...]:
+    """The three questions; where synthetic images were to help segmenters (`masked`), what these gained stands beside
+    the first, or, where there are no classifiers, in its place."""
+    helped = [] if masked and not found.arms else [_help(found, answer)]
+    return (*helped, *([_masks(found, gained)] if masked else []), _like(found), _new(found))
 
 
-def compared(found: Found, answer: Answer) -> str:
+def compared(found: Found, answer: Answer, gained: Sequence[MaskGain] = ()) -> str:
     """What was set against what, in a sentence; "" where nothing was."""
-    known = found.comparisons
-    if known is None or not answer.gains:
+    what = "classifier" if answer.gains else "segmenter"
+    if answer.gains and gained:
+        what = "classifier, and the same segmenter,"
+    kinds = dict.fromkeys(kind for gain in answer.gains for kind in words.generators_of(gain.arm))
+    kinds |= dict.fromkeys(variants.parted(gain.kind)[1] for gain in gained)
+    if not kinds:
         return ""
-    arms = dict.fromkeys(gain.arm for gain in answer.gains)
-    kinds = dict.fromkeys(kind for arm in arms for kind in words.generators_of(arm))
     drawn = [made.images for kind in kinds for made in found.of("expand", kind)]
     size = f"{_range(drawn)} synthetic images" if drawn else "synthetic images"
     each = " of each of them" if len(kinds) > 1 else ""
     whom = "patients" if found.cohort.facts.has_patients else "images"
     return (
-        f"The same classifier was trained on real images with and without {size}{each}, drawn by "
+        f"The same {what} was trained on real images with and without {size}{each}, drawn by "
         f"{words.listed(map(words.generator, kinds))}, and tested on {whom} of which nothing had learned."
     )
 
@@ -89,13 +97,41 @@ def _range(sizes: list[int]) -> str:
 def _help(found: Found, answer: Answer) -> Part:
     known = found.comparisons
     if known is None or not answer.gains:
-        command = "medsynth compare" if found.arms and known is None else "medsynth classify"
+        command = "medsynth compare" if found.arms and known is None else _to_type(found)
         return Part("help", HELP, NOT_MEASURED, "help", command=command)
     own = {arm: [g for g in answer.gains if g.arm == arm] for arm in dict.fromkeys(gain.arm for gain in answer.gains)}
     verdicts = {_generators(arm): _of_arm(gains) for arm, gains in own.items()}
     lines = tuple(_gained(gains[0], found.comparisons_file) for gains in own.values())
     meaning = f"{words.spelled(known.primary)} gained over {words.baseline(answer.gains[0].baseline)}"
     return Part("help", HELP, _of_best(verdicts, GAINS), "help", meaning, lines, f"Tested on {_tested(found)}.")
+
+
+def _to_type(found: Found) -> str:
+    """What measures whether they help: for segmenters where these are all that was tested."""
+    if found.arms or not found.of("segment"):
+        return "medsynth classify"
+    return f"medsynth segment --arms real,real+{next(iter(found.kinds('expand')), 'geca')}"
+
+
+def _masks(found: Found, gained: Sequence[MaskGain]) -> Part:
+    if not gained:
+        return Part("masks", MASKS, NOT_MEASURED, "masks", command=_to_type(found))
+    verdicts = {f"{gain.generator} for {gain.segmenter}": gain.dice.verdict for gain in gained}
+    lines = tuple(_fits(name, gain) for name, gain in zip(verdicts, gained, strict=True))
+    images, patients = max((gain.images, gain.patients) for gain in gained)
+    whom = f" of {words.count(patients, 'patient')}" if found.cohort.facts.has_patients else ""
+    standing = f"Tested on {words.count(images, 'image')}{whom}."
+    whose = f", {gained[0].segmenter}'s" if len(gained) == 1 else ""
+    meaning = f"mean Dice of an image (0 to 1){whose} with synthetic images minus without"
+    return Part("masks", MASKS, _of_best(verdicts, GAINS), "masks", meaning, lines, standing)
+
+
+def _fits(name: str, gain: MaskGain) -> Line:
+    dice = gain.dice
+    assert dice.low is not None
+    assert dice.high is not None
+    note = f"from {gain.reached[0]:.3f} to {gain.reached[1]:.3f}; bootstrap p, adjusted by Holm, {words.chance(dice.p)}"
+    return Line(name, words.signed(dice.difference), words.between(dice.low, dice.high), note, masks.SOURCE)
 
 
 def _of_best(verdicts: Mapping[str, str], told: Mapping[str, str]) -> str:
