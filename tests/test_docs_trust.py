@@ -10,8 +10,8 @@ ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "trust.md").read_text(encoding="utf-8")
 SECTIONS = (
     "Killed anywhere", "Full and broken disks", "Two at once", "Bad files", "Nothing executable is ever loaded",
-    "No network", "No patient in the output", "Harmless output", "Supply chain", "Formats are a contract",
-    "Deterministic", "Tests of the tests",
+    "No network", "No tested patient is learned from", "No patient in the output", "Harmless output", "Supply chain",
+    "Formats are a contract", "Deterministic", "Tests of the tests",
 )  # fmt: skip
 A_TEST = re.compile(r"`(tests/\w+\.py)::(\w+)`")
 
