@@ -7,7 +7,6 @@ Each run's numbers are kept in docs/results/NAME.json; without any run, the page
 
 import json
 import sys
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -116,14 +115,15 @@ def _segmenters(found: Found) -> list[dict[str, str]]:
 def _gained(gain: masks.MaskGain) -> str:
     """A segmenter with a generator's images minus the same without, as its page has it."""
     scores = (
-        f"{called} {words.signed(of.value)} ({words.between(of.low, of.high)})"
-        for name, called in masks.SCORES.items()
-        if isfinite((of := gain.changes[name]).value)
+        f"{masks.SCORES[name]} {words.signed(of.value)} ({words.between(of.low, of.high)})"
+        for name, of in gain.changes.items()
     )
-    by_holm = f"by Holm {words.chance(gain.holm_p)}"
-    chances = f"p of Dice: bootstrap {words.chance(gain.changes[masks.DECIDES].p)}, {by_holm}"
+    dice = gain.changes[masks.DECIDES]
+    chances = f"bootstrap {words.chance(dice.p)}, permuted {words.chance(dice.permutation_p)}"
+    chances = f"p of Dice: {chances}, that by Holm {words.chance(gain.holm_p)}"
     folds = words.count(len(gain.folds), "fold")
-    return f"{gain.segmenter} + {gain.generator} - {gain.segmenter}: {', '.join(scores)}; {chances}; {folds}"
+    name = f"{gain.segmenter} + {gain.generator} - {gain.segmenter}"
+    return f"{name}: {', '.join(scores)}; {chances}; {gain.standing}, {folds}"
 
 
 def _reached(facts: dict[str, Any]) -> str:
@@ -185,7 +185,7 @@ def section(name: str, facts: dict[str, Any], command: str) -> str:
     if facts.get("segmenters"):
         lines += [SEGMENTERS, "", _reached(facts), "", measure.table(facts["segmenters"]), ""]
     if facts.get("masks"):
-        lines += ["With and without synthetic images, on the same patients (95 % interval by resampling them):", ""]
+        lines += ["With and without synthetic images, on the same images (95 % interval by resampling patients):", ""]
         lines += [*(f"- {said}" for said in facts["masks"].values()), ""]
     for before, table in zip([None, *facts["tables"]], facts["tables"], strict=False):
         if before and before["rows"] == table["rows"]:

@@ -85,7 +85,8 @@ def _known(generator: str) -> str:
     return generator
 
 
-OF_THE_STAGE = ("arms", "seeds", "fewest_patients")  # settings that say nothing of how one arm was trained
+# Settings that say nothing of how one arm was trained.
+OF_THE_STAGE = ("arms", "seeds", "fewest_patients", "tested_images", "failure")
 START = "weights_at_start"
 
 

@@ -73,7 +73,7 @@ class DrawnRun:
         folder = artifact.scratch("0b")
         (folder / "previews").mkdir(parents=True)
         _write_png(folder / "previews" / "step-0000400.png", _noise(16, 64, fold))
-        _write_log(folder, 0.9 if stage == "codec" else 0.4)
+        write_log(folder, 0.9 if stage == "codec" else 0.4)
         if stage == "codec":
             scores.save(
                 folder, {"selection.psnr": Score(28.0 + fold, 4, "image"), "selection.mae": Score(7.9, 4, "image")}
@@ -110,7 +110,7 @@ class DrawnRun:
         """Scores by eye and by image, and a log with scores on the selection patients."""
         artifact = self.run.artifact("classify", fold, arm)
         folder = artifact.scratch("0d")
-        _write_log(folder, 0.7, scored=True)
+        write_log(folder, 0.7, scored=True)
         auc = self.auc(arm, fold)
         found = {"eye.auc": auc, "eye.map": auc - 0.2, "image.auc": auc - 0.01, "image.f1": auc - 0.3}
         found |= {f"eye.auc.{name}": auc + 0.02 * i for i, name in enumerate(self.facts.labels)}
@@ -181,7 +181,7 @@ def _write_png(path: Path, pixels: np.ndarray) -> None:
     Image.fromarray(pixels).save(path)
 
 
-def _write_log(folder: Path, start: float, scored: bool = False) -> None:
+def write_log(folder: Path, start: float, scored: bool = False) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for i in range(1, 41):
         entry = {"step": 10 * i, "seconds": 0.1 * i, "loss": start / (1 + 0.1 * i), "learning_rate": 1e-3}

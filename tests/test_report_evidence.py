@@ -193,7 +193,7 @@ def test_the_checklist_numbers_every_point_once_and_guesses_nothing(found: Found
     filled = points.groups(found)
     numbers = [item.number for group in filled for item in group.items if item.number]
     assert numbers == list(range(1, 43))
-    assert all(bool(item.said) == bool(item.source) for group in filled for item in group.items)
+    assert all(bool(item.said) == bool(item.sources) for group in filled for item in group.items)
     empty = points.groups(collect(DrawnRun(tmp_path / "run").ingest().artifacts()))
     by_number = {item.number: item.said for group in empty for item in group.items}
     assert by_number[21].startswith("Patient.")

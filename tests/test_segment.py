@@ -4,6 +4,7 @@ import csv
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -248,3 +249,15 @@ def test_the_report_shows_what_each_segmenter_found_and_its_worst_masks(trained:
 def test_a_report_of_a_run_without_masks_has_no_such_section(ingested: RunDirectory) -> None:
     done("report", "--run", ingested.root)
     assert 'id="masks"' not in (ingested.artifact("report").folder / "index.html").read_text(encoding="utf-8")
+
+
+def test_epochs_are_of_the_real_images_so_that_all_arms_take_as_many_steps(trained: RunDirectory) -> None:
+    everyone = cohort.load(trained.artifact("ingest").folder)
+    real = everyone.training(0)
+    settings = recipes.parse("[segment.direct]\nepochs = 6\nbatch_size = 4").settings("segment", "direct")
+    steps = []
+    for synthetic in ((), real.samples * 5):
+        parts = segment.Parts(real, real, real, "", 0, synthetic)
+        lasting = segment._lasting(SimpleNamespace(settings=settings), parts)  # type: ignore[arg-type]
+        steps.append(lasting.steps_over(len(parts.learned)))
+    assert steps[0] == steps[1] == round(6 * len(real.samples) / 4)

@@ -25,17 +25,21 @@ def report(
     form: Annotated[
         str | None, typer.Option("--format", help=f"Also print a table for papers: {listed(papers.FORMATS, 'or')}.")
     ] = None,
+    masks: Annotated[bool, typer.Option("--masks", help="With --format: of the segmenters.")] = False,
 ) -> None:
     """Write the report: one self-contained page."""
     run = common.directory()
     if form is not None and form not in papers.FORMATS:
         raise BadUsage(f"there is no format {form!r}", hint=f"--format {listed(papers.FORMATS, 'or')}")
+    if masks and form is None:
+        raise BadUsage("--masks says of whom the table is that --format prints", hint="--format markdown --masks")
     recipe = changed(common, run, {})
     if form is None:
         bring_up_to_date(common, run, recipe, "report")
     elif not common.dry_run:
         command.carry_out(common, run, recipe, "report")
-        print(papers.table(collect(a for a in plan.everything(run, recipe) if a.exists()), form), end="")
+        found = collect(a for a in plan.everything(run, recipe) if a.exists())
+        print(papers.table(found, form, of_masks=masks), end="")
 
 
 @app.command("run", rich_help_panel=PANEL)

@@ -1,11 +1,11 @@
 """The folders of a run -> plain facts: who made what, and the scores of every arm and fold. Reads JSON and CSV only."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, TypeVar
 
 from medsynth import arms
 from medsynth.artifacts import cohort, comparisons, log, scores
@@ -15,6 +15,8 @@ from medsynth.artifacts.scores import Score
 from medsynth.chain import STAGES
 from medsynth.report import words
 from medsynth.rundir import Artifact
+
+T = TypeVar("T")
 
 NOTHING = "–"  # in a table: there is no such number
 
@@ -94,6 +96,23 @@ class Found:
 
     def one(self, stage: str, kind: str, fold: int) -> Made | None:
         return next((m for m in self.of(stage, kind) if m.fold == fold), None)
+
+    @cached_property
+    def _known(self) -> dict[Callable[["Found"], Any], Any]:
+        return {}
+
+    def once(self, what: Callable[["Found"], T]) -> T:
+        """What is worked out from a run, worked out no more than once."""
+        if what not in self._known:
+            self._known[what] = what(self)
+        found: T = self._known[what]
+        return found
+
+    @property
+    def only_masks(self) -> bool:
+        """Whether segmenters are all that was to become better: the classifier of real images alone may be there as
+        what sees the images for evaluate and audit."""
+        return bool(self.of("segment")) and {arms.without_repeat(arm) for arm in self.kinds("classify")} <= {"real"}
 
     @cached_property
     def arm_scores(self) -> list[ArmScore]:

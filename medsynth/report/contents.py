@@ -59,7 +59,7 @@ def _cohort(found: Found, _: Progress) -> Facts:
 
 
 def _help(found: Found, _: Progress) -> Facts | None:
-    if found.of("segment") and not found.arms:
+    if found.only_masks:
         return None
     known = found.comparisons
     metric = next(iter(found.metrics(found.unit)), "auc")
@@ -120,7 +120,7 @@ def _new(found: Found, progress: Progress) -> Facts:
 
 def _masks(found: Found, _: Progress) -> Facts | None:
     known = segmentation.facts(found)
-    return known and known | {"gains": masks.table(masks.gains(found)), "unlike": masks.unlike(found)}
+    return known and known | {"gains": masks.table(found), "unlike": masks.unlike(found)}
 
 
 def _cost(found: Found, _: Progress) -> Facts | None:

@@ -4,6 +4,7 @@ from it. The details below still show it: somebody forced it in order to look at
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import NamedTuple
 
 from medsynth.report import masks, summary, words
@@ -15,11 +16,18 @@ from medsynth.report.withhold import withholder
 from medsynth.rundir import LEAK, RECORD
 
 VOID = "No valid evidence."
-VOID_ANSWER = Answer(
-    ("No valid answer: what was compared may have seen patients that are tested.",),
-    (),
-    "Somebody forced a leak; what was made with it, and why, stands on top. Its scores say nothing of new patients.",
-)
+
+
+def _void(what: str) -> Answer:
+    return Answer(
+        (f"No valid answer{what}: what was compared may have seen patients that are tested.",),
+        (),
+        "Somebody forced a leak; what was made with it, and why, stands on top. Its scores say nothing of new "
+        "patients.",
+    )
+
+
+VOID_ANSWER = _void("")
 MEASURED_BY = {"help": "compare", "masks": "segment", "like": "evaluate", "new": "audit"}  # question -> stage
 
 
@@ -62,30 +70,35 @@ class First(NamedTuple):
 def first_page(found: Found) -> First:
     """The answer and the questions, from what nothing leaked into."""
     sound = _sound(found)
-    gained = masks.gains(sound)
-    masked = bool(gained or masks.gains(found))
-    said = _said(found, sound, gained, masked=masked)
+    gained, said = masks.gains(sound), _said(found, sound)
     kept = {made.path for made in sound.made}
     left_out = {stage: [m for m in found.of(stage) if m.path not in kept] for stage in MEASURED_BY.values()}
-    parts = (
-        _without(part, left_out[MEASURED_BY[part.key]]) for part in summary.parts(sound, said, gained, masked=masked)
-    )
-    return First(said, tuple(parts), gained)
+    asked = {"help": not found.only_masks, "masks": found.only_masks or bool(masks.pairs(found))}
+    parts = summary.parts(sound, said, gained, [key for key in asked if asked[key]])
+    return First(said, tuple(_without(part, left_out[MEASURED_BY[part.key]]) for part in parts), gained)
 
 
-def _said(found: Found, sound: Found, gained: Sequence[MaskGain], *, masked: bool) -> Answer:
+def _said(found: Found, sound: Found) -> Answer:
     """What is true of classifiers, of segmenters, or of both."""
-    has_patients = found.cohort.facts.has_patients
-    classified = answer(sound.comparisons, has_patients=has_patients)
-    if of_masks := masks.answer(gained, has_patients=has_patients):
-        return classified.beside(of_masks) if classified.gains else of_masks
-    void = sound.comparisons is None and (found.comparisons is not None or masked)
-    return VOID_ANSWER if void else classified
+    classified = answer(sound.comparisons, has_patients=found.cohort.facts.has_patients)
+    valid, void = [classified] if classified.gains else [], []
+    if sound.comparisons is None and found.comparisons is not None:
+        void.append("classifiers")
+    if of_masks := masks.answer(sound, alone=not valid):
+        valid.append(of_masks)
+    elif masks.gains(found):
+        void.append("masks")
+    if not valid:
+        return VOID_ANSWER if void else masks.NO_ANSWER if found.only_masks else classified
+    first, *others = [*(_void(f" for {what}") for what in void), *valid]
+    return reduce(Answer.beside, others, first)
 
 
 def _sound(found: Found) -> Found:
     """Without what has the mark, and without what was made from such a thing before that had it."""
     marked = {made.path for made in found.made if LEAK in made.record}
+    if not marked:
+        return found
     return replace(found, made=tuple(m for m in found.made if not {m.path, *m.get("inputs")} & marked))
 
 

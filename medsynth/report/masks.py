@@ -4,8 +4,9 @@ Declared beforehand: each NAME+GENERATOR against NAME, by the Dice of each test 
 are compared that were trained alike, on images that both were tested on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 
 import numpy as np
 from markupsafe import Markup
@@ -14,7 +15,8 @@ from medsynth import arms, seeds, variants
 from medsynth.artifacts import segmentations
 from medsynth.metrics.corrected_t import corrected_t
 from medsynth.metrics.multiplicity import holm
-from medsynth.metrics.paired import Paired, Scored, paired
+from medsynth.metrics.paired import FEWEST, Paired, Scored, paired
+from medsynth.metrics.permutation import PERMUTATIONS
 from medsynth.metrics.resampling import RESAMPLES
 from medsynth.report import forest, segmentation, words
 from medsynth.report.answer import FEWEST_FOLDS, Answer, Gain
@@ -24,8 +26,7 @@ from medsynth.report.proof import Row, Table
 DECIDES = "dice"
 SCORES = {"dice": "Dice", "dice_lesions": "Dice, with a lesion", "iou": "IoU"}
 SOURCE = "fold-*/segment/*/masks.csv"
-Images = list[tuple[segmentations.Found, segmentations.Found]]  # without and with synthetic images
-
+AS_MANY = 1.1  # times the steps of the other one; more is another training
 HEADLINES = {  # verdict -> what synthetic images did, the best first
     "higher": "made the masks better in this run.",
     "perhaps higher": "may have made the masks better; {unsettled}.",
@@ -34,19 +35,37 @@ HEADLINES = {  # verdict -> what synthetic images did, the best first
     "lower": "made the masks worse.",
 }
 
+NO_ANSWER = Answer(
+    ("No answer yet.",),
+    ("No segmenters with and without synthetic images have been compared on the same fold.",),
+    "What is on this page describes the data and the models so far.",
+)
+
+Images = list[tuple[segmentations.Found, segmentations.Found]]  # without and with synthetic images
+
+
+@dataclass(frozen=True)
+class How:
+    """How the statistics are done: as those of the classifiers where these were compared."""
+
+    level: float = 0.95
+    resamples: int = RESAMPLES
+    permutations: int = PERMUTATIONS
+
 
 @dataclass(frozen=True)
 class MaskGain:
     """One segmenter with the images of one generator, minus the same without them."""
 
     kind: str  # `unet+geca`
-    changes: dict[str, Paired]  # one each of SCORES
+    changes: dict[str, Paired]  # of SCORES, those that there are
+    over_folds: dict[str, float]  # of these the p over folds, from three folds on
     reached: tuple[float, float]  # mean Dice without and with
     folds: tuple[int, ...]
     images: int  # that both were tested on
-    patients: int
-    corrected_t_p: float | None  # over folds; None for fewer than three
-    holm_p: float  # of Dice
+    patients: int | None  # None: not known
+    holm_p: float  # of Dice: that of the permutation, adjusted
+    level: float
 
     @property
     def segmenter(self) -> str:
@@ -60,106 +79,152 @@ class MaskGain:
     def dice(self) -> Gain:
         of, folds = self.changes[DECIDES], len(self.folds)
         plain = variants.parted(self.kind)[0]
-        return Gain(self.kind, plain, of.value, of.low, of.high, self.holm_p, folds, folds)
+        alpha = round(1 - self.level, 12)
+        return Gain(self.kind, plain, of.value, of.low, of.high, self.holm_p, folds, folds, alpha)
+
+    @property
+    def standing(self) -> str:
+        """`500 images of 399 patients`."""
+        whom = "" if self.patients is None else f" of {words.count(self.patients, 'patient')}"
+        return f"{words.count(self.images, 'image')}{whom}"
 
 
 def gains(found: Found) -> tuple[MaskGain, ...]:
     """Every pair that can be compared, in the order of the segmenters."""
-    shared = {kind: _tested(found, kind) for kind in found.kinds("segment")}
-    known = [_gain(found, kind, folds) for kind, folds in shared.items() if folds]
-    raised = holm([gain.changes[DECIDES].p for gain in known])
-    return tuple(replace(gain, holm_p=p) for gain, p in zip(known, raised, strict=True))
+    return found.once(_gains)
+
+
+def pairs(found: Found) -> list[str]:
+    """The segmenters that learned from synthetic images, and that are there without them, too."""
+    return [kind for kind in found.kinds("segment") if _pairs(found, kind)]
+
+
+def unlike(found: Found) -> list[str]:
+    """Sentences about segmenters that cannot be compared with what they were without synthetic images."""
+    return [
+        f"{ours.artifact.name} cannot be compared with {theirs.artifact.name} ({why})"
+        for kind in pairs(found)
+        for theirs, ours in _pairs(found, kind).values()
+        if (why := _unlike(found, theirs, ours))
+    ]
+
+
+def how(found: Found) -> How:
+    known = found.comparisons
+    return How(known.level, known.resamples, known.permutations) if known else How()
 
 
 def _pairs(found: Found, kind: str) -> dict[int, tuple[Made, Made]]:
     """fold -> the segmenter without and with; none for one that knows no synthetic images."""
     plain, generator = variants.parted(kind)
     without = {made.fold: made for made in found.of("segment", plain)} if generator else {}
-    return {m.fold or 0: (without[m.fold], m) for m in found.of("segment", kind) if m.fold in without}
+    both = {made.fold: (without[made.fold], made) for made in found.of("segment", kind) if made.fold in without}
+    return {fold: both[fold] for fold in sorted(fold for fold in both if fold is not None)}
 
 
-def _unlike(theirs: Made, ours: Made) -> str:
-    """In what the two were trained otherwise; "" where alike."""
-    return "; ".join(arms.unlike({"real": theirs.record, ours.kind: ours.record}).values())
+def _unlike(found: Found, theirs: Made, ours: Made) -> str:
+    """Why the two cannot be compared; "" where they can."""
+    why = [*arms.unlike({"real": theirs.record, ours.kind: ours.record}).values()]
+    taken, usual = (made.get("summary").get("steps") or 0 for made in (ours, theirs))
+    if not why and max(taken, usual) > AS_MANY * min(taken, usual):  # where minutes were given
+        why.append(f"{taken:,} steps were taken, not {usual:,}")
+    if theirs.record.get("trained_on") != ours.record.get("trained_on"):
+        why.append("they learned from other patients")
+    if len({row.patient for _, row in _shared(found, theirs, ours)}) < FEWEST:
+        why.append(f"both were tested on images of fewer than {FEWEST} of the fold's patients")
+    return "; ".join(why)
 
 
-def unlike(found: Found) -> list[str]:
-    """Sentences about segmenters that were left out, for they were trained otherwise."""
-    return [
-        f"{ours.artifact.name} was trained otherwise than without synthetic images ({why})"
-        for kind in found.kinds("segment")
-        for theirs, ours in _pairs(found, kind).values()
-        if (why := _unlike(theirs, ours))
-    ]
-
-
-def _tested(found: Found, kind: str) -> dict[int, Images]:
-    """fold -> the test images of both, of the folds in which they were trained alike."""
-    alike = {fold: pair for fold, pair in _pairs(found, kind).items() if not _unlike(*pair)}
-    return {fold: images for fold, pair in sorted(alike.items()) if (images := _shared(*pair))}
-
-
-def _shared(theirs: Made, ours: Made) -> Images:
-    known = {row.sample: row for row in segmentations.load(theirs.folder)}
+def _shared(found: Found, theirs: Made, ours: Made) -> Images:
+    """The images that both were tested on, and that the fold tests now."""
+    tested = {sample.sample for sample in found.cohort.testing(ours.fold or 0).samples}
+    known = {row.sample: row for row in segmentations.load(theirs.folder) if row.sample in tested}
     return [(known[row.sample], row) for row in segmentations.load(ours.folder) if row.sample in known]
 
 
-def _gain(found: Found, kind: str, shared: dict[int, Images]) -> MaskGain:
-    rows = [both for of in shared.values() for both in of]
+def _gains(found: Found) -> tuple[MaskGain, ...]:
+    known = []
+    for kind in pairs(found):
+        alike = {fold: pair for fold, pair in _pairs(found, kind).items() if not _unlike(found, *pair)}
+        if alike:
+            known.append(_gain(found, kind, {fold: _shared(found, *pair) for fold, pair in alike.items()}))
+    raised = holm([gain.holm_p for gain in known])
+    return tuple(replace(gain, holm_p=p) for gain, p in zip(known, raised, strict=True))
+
+
+def _gain(found: Found, kind: str, shared: Mapping[int, Images]) -> MaskGain:
+    """Before the adjustment."""
+    rows, asked = [both for of in shared.values() for both in of], how(found)
     run_seed = str(found.of("segment", kind)[0].record.get("seed", 0))
-    seed = seeds.derive(run_seed, "segment", "with and without", kind)
-    changes = {name: paired([_scored(of, name) for of in shared.values()], seed=seed) for name in SCORES}
+    every = paired(
+        [_scored(of) for of in shared.values()], seed=seeds.derive(run_seed, "segment", "with and without", kind),
+        resamples=asked.resamples, permutations=asked.permutations, level=asked.level,
+    )  # fmt: skip
+    changes = {name: change for name, change in zip(SCORES, every, strict=True) if isfinite(change.value)}
     without, with_ = (float(np.mean([both[side].dice for both in rows])) for side in (0, 1))
-    several = len(shared) >= FEWEST_FOLDS
-    t = corrected_t(changes[DECIDES].by_fold, 1 / (found.cohort.facts.folds - 1)) if several else None
+    patients = len({ours.patient for _, ours in rows}) if found.cohort.facts.has_patients else None
     return MaskGain(
-        kind, changes, (without, with_), tuple(shared), len(rows), len({ours.patient for _, ours in rows}),
-        t.p if t else None, changes[DECIDES].p,
+        kind, changes, _over_folds(found, changes), (without, with_), tuple(shared), len(rows), patients,
+        changes[DECIDES].permutation_p, asked.level,
     )  # fmt: skip
 
 
-def _scored(of: Images, name: str) -> Scored:
-    lesions = name.endswith("_lesions")
-    theirs, ours = (np.array([getattr(both[side], name.removesuffix("_lesions")) for both in of]) for side in (0, 1))
-    weight = np.array([not lesions or ours.true_area > 0 for _, ours in of], dtype=float)
-    return Scored([ours.patient for _, ours in of], ours, theirs, weight)
+def _over_folds(found: Found, changes: Mapping[str, Paired]) -> dict[str, float]:
+    several = {name: change.by_fold for name, change in changes.items() if len(change.by_fold) >= FEWEST_FOLDS}
+    tests = {name: corrected_t(of, 1 / (found.cohort.facts.folds - 1)) for name, of in several.items()}
+    return {name: test.p for name, test in tests.items() if test and test.p is not None}
 
 
-def table(known: Sequence[MaskGain]) -> Table:
+def _scored(of: Images) -> Scored:
+    """Of each image one column a score."""
+    theirs, ours = (
+        np.array([[getattr(both[side], name.removesuffix("_lesions")) for name in SCORES] for both in of])
+        for side in (0, 1)
+    )
+    weight = [[float(not name.endswith("_lesions") or ours.true_area > 0) for name in SCORES] for _, ours in of]
+    return Scored([ours.patient for _, ours in of], ours, theirs, np.array(weight))
+
+
+def table(found: Found) -> Table:
     """Every pair, by every score."""
+    known, asked = gains(found), how(found)
     rows = [
-        Row(f"{gain.segmenter}, with {gain.generator}'s images against without, {called}", _cells(gain, name))
+        Row(f"{gain.segmenter}, with {gain.generator}'s images against without, {SCORES[name]}", _cells(gain, name))
         for gain in known
-        for name, called in SCORES.items()
-        if np.isfinite(gain.changes[name].value)
+        for name in gain.changes
     ]
-    heads = ("difference", "95 % interval", "p", "permuted", "over folds", "Holm")
+    heads = ("difference", f"{words.percent(asked.level)} interval", "p", "permuted", "over folds", "Holm")
     remark = (
-        f"Mean over test images of all folds together. p: of the bootstrap, by {RESAMPLES:,} resamples of the "
+        f"Mean over test images of all folds together. p: of the bootstrap, by {asked.resamples:,} resamples of the "
         "patients, the same for both, as is the interval; permuted: with and without swapped within patients; over "
-        "folds: a t-test that knows that folds share patients, a dash for fewer than three; Holm: the bootstrap's p of "
-        f"Dice, adjusted for {words.count(len(known), 'declared comparison')}. Trained models are taken as they are."
+        "folds: a t-test that knows that folds share patients, a dash for fewer than three; Holm: the permuted p of "
+        f"Dice, which holds for few patients, too, adjusted for {words.count(len(known), 'declared comparison')}; the "
+        "other p-values are not adjusted. Trained models are taken as they are."
     )
     return Table("With and without synthetic images", heads, rows, (SOURCE,), remark=remark)
 
 
-def plot(known: Sequence[MaskGain]) -> Markup | None:
+def plot(found: Found, known: Sequence[MaskGain]) -> Markup | None:
     """What Dice gained, pair by pair."""
     rows = [
         forest.Row(f"{gain.generator}, {gain.segmenter}", gain.dice.difference, gain.dice.low, gain.dice.high)
         for gain in known
     ]
-    return forest.forest(rows, "difference in the mean Dice of an image, 95 % intervals") if rows else None
+    axis = f"difference in the mean Dice of an image, {words.percent(how(found).level)} intervals"
+    return forest.forest(rows, axis) if rows else None
 
 
 def _cells(gain: MaskGain, name: str) -> tuple[str, ...]:
-    change, decides = gain.changes[name], name == DECIDES
-    several = (change.p, change.permutation_p, *((gain.corrected_t_p, gain.holm_p) if decides else (None, None)))
-    return (words.signed(change.value), words.between(change.low, change.high), *map(words.chance, several))
+    change = gain.changes[name]
+    adjusted = gain.holm_p if name == DECIDES else None
+    chances = (change.p, change.permutation_p, gain.over_folds.get(name), adjusted)
+    return (words.signed(change.value), words.between(change.low, change.high), *map(words.chance, chances))
 
 
-def answer(known: Sequence[MaskGain], *, has_patients: bool = True) -> Answer | None:
-    """Did synthetic images make masks better? None: nothing was compared."""
+def answer(found: Found, *, alone: bool = True) -> Answer | None:
+    """Did synthetic images make masks better? None: nothing was compared. `alone`: nobody else answers, so that
+    everything that has to be kept in mind is said here."""
+    known = gains(found)
     if not known:
         return None
     told: dict[str, list[MaskGain]] = {}
@@ -167,13 +232,13 @@ def answer(known: Sequence[MaskGain], *, has_patients: bool = True) -> Answer | 
         told.setdefault(HEADLINES[gain.dice.verdict].format(unsettled=_unsettled(gain)), []).append(gain)
     headlines = tuple(f"{_subject(which, len(known) > 1)} {what}" for what, which in told.items())
     sentences = () if len(known) > 1 else (_sentence(known[0]),)
-    return Answer(headlines, sentences, _caution(known, has_patients))
+    return Answer(headlines, sentences, _caution(found, known, alone))
 
 
 def _unsettled(gain: MaskGain) -> str:
     folds = len(gain.folds)
     few = folds < FEWEST_FOLDS
-    return f"{words.count(folds, 'fold')} cannot settle it" if few else "among the other comparisons, it may be chance"
+    return f"{words.count(folds, 'fold')} cannot settle it" if few else "by other tests it may be chance"
 
 
 def _subject(which: Sequence[MaskGain], several: bool) -> str:
@@ -183,29 +248,27 @@ def _subject(which: Sequence[MaskGain], several: bool) -> str:
 
 
 def _sentence(gain: MaskGain) -> str:
-    dice, (without, with_) = gain.dice, gain.reached
-    assert dice.low is not None
-    assert dice.high is not None
+    of, (without, with_) = gain.changes[DECIDES], gain.reached
     return (
         f"With synthetic images and masks by {gain.generator} beside the real ones, the mean Dice of {gain.segmenter} "
-        f"changed by {words.signed(dice.difference)} (interval {words.between(dice.low, dice.high)}), from "
-        f"{without:.3f} to {with_:.3f}."
+        f"changed by {words.signed(of.value)} (interval {words.between(of.low, of.high)}), from {without:.3f} to "
+        f"{with_:.3f}."
     )
 
 
-def _caution(known: Sequence[MaskGain], has_patients: bool) -> str:
+def _caution(found: Found, known: Sequence[MaskGain], alone: bool) -> str:
     folds = min(len(gain.folds) for gain in known)
     said = [
-        f"Intervals and p-values of masks are over patients (a bootstrap of {RESAMPLES:,} resamples, the same for both "
-        "sides; Holm's adjustment is of its p-values) and take the trained segmenters as they are: each was trained "
-        "once in a fold, and how far two trainings differ is not in them."
+        f"Intervals and p-values of masks are over patients (intervals by a bootstrap of {how(found).resamples:,} "
+        "resamples, the same for both sides; Holm's adjustment is of the p of a permutation) and take the trained "
+        "segmenters as they are: each was trained once in a fold, and how far two trainings differ is not in them."
     ]
     if folds < FEWEST_FOLDS:
         said.append(
-            f"{words.count(folds, 'fold')} cannot settle anything: no difference is called proven with fewer than "
-            f"{FEWEST_FOLDS}."
+            f"{words.count(folds, 'fold')} of masks cannot settle anything: no difference is called proven with fewer "
+            f"than {FEWEST_FOLDS}."
         )
-    if not has_patients:
+    if alone and not found.cohort.facts.has_patients:
         said.append(
             "No patient ids were given, so the same patient may be on both sides of the split, "
             "and every score may be too good."

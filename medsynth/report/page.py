@@ -45,12 +45,13 @@ def render(artifacts: Iterable[Artifact], progress: Callable[[str, int, int], No
         answer=said,
         parts=parts,
         leaks=leaks.leaks(found),
-        helped=_helped(found),
+        helped="segmenter" if found.only_masks else "classifier",
         compared=summary.compared(found, said, gained),
         plots=_plots(found, said, gained),
         key_facts=_key_facts(found),
         preset=provenance.preset(found)[0],
         outdated=found.outdated(),
+        unlike=masks.unlike(found),
         sections=sections,
     )
     return Page(html, said, parts, found)
@@ -67,19 +68,13 @@ def _environment(found: Found) -> Environment:
     return environment
 
 
-def _helped(found: Found) -> str:
-    """What synthetic images were to make better."""
-    masked = bool(found.of("segment"))
-    return "classifier" if found.arms or not masked else "segmenter"
-
-
 def _plots(found: Found, said: Answer, gained: Sequence[MaskGain]) -> list[tuple[Markup, str]]:
     """What was gained, and the file that it came from."""
     known, drawn = found.comparisons, []
     if known is not None:
         axis = f"difference in {words.metric(known.primary)} by {known.unit}, {words.percent(known.level)} intervals"
         drawn.append((differences.gain_plot(said.gains, axis), found.comparisons_file))
-    drawn.append((masks.plot(gained), masks.SOURCE))
+    drawn.append((masks.plot(found, gained), masks.SOURCE))
     return [(plot, source) for plot, source in drawn if plot is not None]
 
 

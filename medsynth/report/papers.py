@@ -22,9 +22,10 @@ BASELINE = "real"
 SHARES, LENGTHS = ("dice", "iou", "dice_lesions", "iou_lesions"), ("hd95",)  # of masks: in per cent; in pixels
 
 
-def table(found: Found, form: str) -> str:
-    """Classifiers by the weightiest unit that was scored; where there are none, segmenters by their masks."""
-    head, rows = _segmenters(found) if found.of("segment") and not found.arms else _classifiers(found)
+def table(found: Found, form: str, *, of_masks: bool = False) -> str:
+    """Classifiers by the weightiest unit that was scored; segmenters by their masks where these are asked for, or
+    where nothing else was to become better."""
+    head, rows = _segmenters(found) if of_masks or found.only_masks else _classifiers(found)
     if form == "csv":
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([head, *rows])

@@ -56,22 +56,24 @@ class Part:
     command: str = ""  # what measures it, where it was not
 
 
-def parts(found: Found, answer: Answer, gained: Sequence[MaskGain] = (), *, masked: bool = False) -> tuple[Part, ...]:
-    """The three questions; where synthetic images were to help segmenters (`masked`), what these gained stands beside
-    the first, or, where there are no classifiers, in its place."""
-    helped = [] if masked and not found.arms else [_help(found, answer)]
-    return (*helped, *([_masks(found, gained)] if masked else []), _like(found), _new(found))
+def parts(
+    found: Found, answer: Answer, gained: Sequence[MaskGain] = (), asked: Sequence[str] = ("help",)
+) -> tuple[Part, ...]:
+    """The three questions. `asked`: what synthetic images were to help, classifiers (`help`), segmenters (`masks`) or
+    both; `gained`: what the latter gained."""
+    helped = [_help(found, answer)] if "help" in asked else []
+    return (*helped, *([_masks(found, gained)] if "masks" in asked else []), _like(found), _new(found))
 
 
 def compared(found: Found, answer: Answer, gained: Sequence[MaskGain] = ()) -> str:
-    """What was set against what, in a sentence; "" where nothing was."""
-    what = "classifier" if answer.gains else "segmenter"
-    if answer.gains and gained:
-        what = "classifier, and the same segmenter,"
-    kinds = dict.fromkeys(kind for gain in answer.gains for kind in words.generators_of(gain.arm))
-    kinds |= dict.fromkeys(variants.parted(gain.kind)[1] for gain in gained)
-    if not kinds:
-        return ""
+    """What was set against what; "" where nothing was."""
+    classified = dict.fromkeys(kind for gain in answer.gains for kind in words.generators_of(gain.arm))
+    masked = dict.fromkeys(variants.parted(gain.kind)[1] for gain in gained)
+    said = [(what, [*kinds]) for what, kinds in (("classifier", classified), ("segmenter", masked)) if kinds]
+    return " ".join(_with_and_without(found, what, kinds) for what, kinds in said)
+
+
+def _with_and_without(found: Found, what: str, kinds: Sequence[str]) -> str:
     drawn = [made.images for kind in kinds for made in found.of("expand", kind)]
     size = f"{_range(drawn)} synthetic images" if drawn else "synthetic images"
     each = " of each of them" if len(kinds) > 1 else ""
@@ -97,7 +99,7 @@ def _range(sizes: list[int]) -> str:
 def _help(found: Found, answer: Answer) -> Part:
     known = found.comparisons
     if known is None or not answer.gains:
-        command = "medsynth compare" if found.arms and known is None else _to_type(found)
+        command = "medsynth compare" if found.arms and known is None else "medsynth classify"
         return Part("help", HELP, NOT_MEASURED, "help", command=command)
     own = {arm: [g for g in answer.gains if g.arm == arm] for arm in dict.fromkeys(gain.arm for gain in answer.gains)}
     verdicts = {_generators(arm): _of_arm(gains) for arm, gains in own.items()}
@@ -106,32 +108,26 @@ def _help(found: Found, answer: Answer) -> Part:
     return Part("help", HELP, _of_best(verdicts, GAINS), "help", meaning, lines, f"Tested on {_tested(found)}.")
 
 
-def _to_type(found: Found) -> str:
-    """What measures whether they help: for segmenters where these are all that was tested."""
-    if found.arms or not found.of("segment"):
-        return "medsynth classify"
-    return f"medsynth segment --arms real,real+{next(iter(found.kinds('expand')), 'geca')}"
-
-
 def _masks(found: Found, gained: Sequence[MaskGain]) -> Part:
     if not gained:
-        return Part("masks", MASKS, NOT_MEASURED, "masks", command=_to_type(found))
+        if unlike := masks.unlike(found):
+            return Part("masks", MASKS, "Cannot be told.", "masks", standing=words.sentence("; ".join(unlike)))
+        arms = f"real,real+{next(iter(found.kinds('expand')), 'geca')}"
+        return Part("masks", MASKS, NOT_MEASURED, "masks", command=f"medsynth segment --arms {arms}")
+    several = len(gained) > 1
     verdicts = {f"{gain.generator} for {gain.segmenter}": gain.dice.verdict for gain in gained}
-    lines = tuple(_fits(name, gain) for name, gain in zip(verdicts, gained, strict=True))
-    images, patients = max((gain.images, gain.patients) for gain in gained)
-    whom = f" of {words.count(patients, 'patient')}" if found.cohort.facts.has_patients else ""
-    standing = f"Tested on {words.count(images, 'image')}{whom}."
-    whose = f", {gained[0].segmenter}'s" if len(gained) == 1 else ""
+    lines = tuple(_fits(name, gain, several) for name, gain in zip(verdicts, gained, strict=True))
+    whose = "" if several else f", {gained[0].segmenter}'s"
     meaning = f"mean Dice of an image (0 to 1){whose} with synthetic images minus without"
+    standing = "" if several else f"Tested on {gained[0].standing}."
     return Part("masks", MASKS, _of_best(verdicts, GAINS), "masks", meaning, lines, standing)
 
 
-def _fits(name: str, gain: MaskGain) -> Line:
-    dice = gain.dice
-    assert dice.low is not None
-    assert dice.high is not None
-    note = f"from {gain.reached[0]:.3f} to {gain.reached[1]:.3f}; bootstrap p, adjusted by Holm, {words.chance(dice.p)}"
-    return Line(name, words.signed(dice.difference), words.between(dice.low, dice.high), note, masks.SOURCE)
+def _fits(name: str, gain: MaskGain, several: bool) -> Line:
+    of, (without, with_) = gain.changes[masks.DECIDES], gain.reached
+    note = f"from {without:.3f} to {with_:.3f}; p, permuted and adjusted by Holm, {words.chance(gain.holm_p)}"
+    note += f"; {gain.standing}" if several else ""
+    return Line(name, words.signed(of.value), words.between(of.low, of.high), note, masks.SOURCE)
 
 
 def _of_best(verdicts: Mapping[str, str], told: Mapping[str, str]) -> str:

@@ -1,13 +1,17 @@
-"""The logs of codecs, generators and classifiers -> small plots of how training went."""
+"""The logs of codecs, generators, classifiers and segmenters -> small plots of how training went."""
 
 from typing import Any
 
 from markupsafe import Markup
 
-from medsynth.report import figures, pictures, words
+from medsynth import variants
+from medsynth.report import figures, pictures, segmentation, words
 from medsynth.report.collect import Found, Made
 
-LOSSES = {"codec": "reconstruction loss", "generator": "denoising loss", "classify": "training loss"}
+LOSSES = {
+    "codec": "reconstruction loss", "generator": "denoising loss", "classify": "training loss",
+    "segment": "training loss",
+}  # fmt: skip
 
 
 def facts(found: Found, fold: int) -> dict[str, Any]:
@@ -27,7 +31,8 @@ def _step(stem: str) -> int:
 
 
 def _groups(found: Found) -> list[tuple[str, list[Markup]]]:
-    """Small plots of the codecs and generators; of the classifiers all losses on one scale, then all scores on one."""
+    """Small plots of the codecs and generators; of the classifiers all losses on one scale, then all scores on one; of
+    the segmenters, whose losses are not the same, each on its own."""
     models = [
         panel
         for stage in ("codec", "generator")
@@ -37,21 +42,31 @@ def _groups(found: Found) -> list[tuple[str, list[Markup]]]:
     arms = [panel for arm in found.arms for panel in _panels("classify", arm, found.of("classify", arm))]
     arms.sort(key=lambda panel: panel.best)
     limits = {best: _limits([p for p in arms if p.best == best]) for best in {p.best for p in arms}}
+    masked = [panel for kind in found.kinds("segment") for panel in _panels("segment", kind, found.of("segment", kind))]
     groups = [
         ("Codec and generator", [figures.curves(panel) for panel in models]),
         ("The classifiers", [figures.curves(panel, *limits[panel.best]) for panel in arms]),
+        ("The segmenters", [figures.curves(panel) for panel in masked]),
     ]
     return [(name, drawn) for name, drawn in groups if drawn]
 
 
 def _panels(stage: str, kind: str, made: list[Made]) -> list[figures.Panel]:
-    title = words.arm(kind) if stage == "classify" else f"{words.generator(kind)} {stage}"
-    synthetic = stage == "generator" or (stage == "classify" and words.uses_synthetic(kind))
+    title, synthetic = _named(stage, kind)
     panels = []
     for key, what in (("loss", LOSSES[stage]), ("score", "score on selection patients")):
         if lines := _lines(made, key):
             panels.append(figures.Panel(title, what, lines, synthetic, best=key == "score"))
     return panels + _watched(title, made)
+
+
+def _named(stage: str, kind: str) -> tuple[str, bool]:
+    """How a training is called, and whether synthetic images are in it."""
+    if stage == "classify":
+        return words.arm(kind), words.uses_synthetic(kind)
+    if stage == "segment":
+        return segmentation.called(kind), bool(variants.parted(kind)[1])
+    return f"{words.generator(kind)} {stage}", stage == "generator"
 
 
 def _watched(title: str, made: list[Made]) -> list[figures.Panel]:

@@ -58,6 +58,7 @@ STAGES = {  # stage -> what it did, in the order of the work
     "generator": "learned to draw new images for given labels",
     "expand": "drew the synthetic images",
     "classify": "trained and tested the classifiers",
+    "segment": "learned to mask what was marked, and was tested",
 }
 
 

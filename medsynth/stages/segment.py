@@ -57,13 +57,22 @@ def run(job: Job) -> Result:
     parts = parts_of(job)
     model = build(job, parts)
     loss, items = loss_of(job, model, parts), len(parts.learned)
-    fitted = fit(model, loss, items=items, settings=job.settings, place=place_of(job))
+    fitted = fit(model, loss, items=items, settings=_lasting(job, parts), place=place_of(job))
     summary = {"variant": job.kind, "images": len(parts.training.samples), **_training_cost(job, fitted)}
     summary |= {"synthetic_images": len(parts.synthetic)} if parts.synthetic else {}
     if job.world.is_first:
         summary |= _judge(job, Masker(model.eval(), job.device), parts)
     job.world.wait()
     return Result(summary, parts.trained_on, (*fitted.notes(), *_notes(job, parts)))
+
+
+def _lasting(job: Job, parts: Parts) -> Any:
+    """Epochs are of the real images: with synthetic ones beside them a segmenter takes as many steps as without."""
+    epochs = job.settings.epochs
+    if epochs is None:
+        return job.settings
+    share = len(parts.training.samples) / len(parts.learned)
+    return job.settings.model_copy(update={"epochs": epochs * share})
 
 
 def _judge(job: Job, masker: Masker, parts: Parts) -> dict[str, Any]:
@@ -103,7 +112,7 @@ def forecast(job: Job) -> dict[str, Any]:
     parts = parts_of(job)
     model = build(job, parts)
     loss, items = loss_of(job, model, parts), len(parts.learned)
-    return foretell(model, loss, items=items, settings=job.settings, place=place_of(job))
+    return foretell(model, loss, items=items, settings=_lasting(job, parts), place=place_of(job))
 
 
 def parts_of(job: Job) -> Parts:

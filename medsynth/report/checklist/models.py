@@ -54,13 +54,13 @@ def training(found: Found) -> Answered:
 
 
 def selection(found: Found) -> Answered:
-    if not found.arms and not found.of("generator"):
+    chosen = {"classify": "a classifier's weights by its score",
+              "generator": "a generator's by its loss and the share of copies among what it draws"}  # fmt: skip
+    there = [stage for stage in chosen if found.of(stage)]
+    if not there:
         return Answered()
-    return Answered(
-        "On selection patients, of whom nothing learns: a classifier's weights by its score, a generator's by its loss "
-        "and the share of copies among what it draws.",
-        records("classify"),
-    )
+    said = words.listed(chosen[stage] for stage in there)
+    return Answered(f"On selection patients, of whom nothing learns: {said}.", records(there[0]))
 
 
 def ensembles(found: Found) -> Answered:

@@ -5,7 +5,7 @@ its authors. Points and numbers: CLAIM (Mongan, Moy and Kahn 2020), in our words
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from medsynth.report.checklist import data, models, results
+from medsynth.report.checklist import data, masks, models, results
 from medsynth.report.checklist.answered import Answered
 from medsynth.report.collect import Found
 
@@ -17,6 +17,7 @@ class Point:
     number: int | None  # of the edition of 2020
     asks: str
     by: Callable[[Found], Answered] | None = None  # None: no run can know it
+    of_masks: Callable[[Found], Answered] | None = None  # the same of segmenters
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Item:
     number: int | None
     asks: str
     said: str  # "" where authors have to fill it in
-    source: str  # file it was filled from
+    sources: tuple[str, ...]  # files it was filled from
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ POINTS = {
         Point(1, "The title or abstract says that this is a study of artificial intelligence, and of which kind."),
         Point(2, "The abstract is in parts: design, methods, results, conclusions."),
         Point(3, "The medical background, and for whom and at which point of care the method is meant."),
-        Point(4, "Aims, and what was expected before the data were seen.", results.aims),
+        Point(4, "Aims, and what was expected before the data were seen.", results.aims, masks.aims),
     ),
     "Study and data": (
         Point(5, "Whether data were gathered for the study or had been there before."),
@@ -72,15 +73,15 @@ POINTS = {
         Point(21, "At which level the parts have nothing in common: image, eye, patient, clinic.", data.disjoint),
     ),
     "Models": (
-        Point(22, "The models, in enough detail to be built again.", models.models),
+        Point(22, "The models, in enough detail to be built again.", models.models, masks.models),
         Point(23, "The software, with its versions.", models.software),
-        Point(24, "Which weights training began with.", models.first_weights),
+        Point(24, "Which weights training began with.", models.first_weights, masks.first_weights),
     ),
     "Training": (
         Point(25, "How models were trained: augmentation, step size, number of steps and all other choices.",
-              models.training),
-        Point(26, "How the final model was chosen among those there were.", models.selection),
-        Point(27, "How models were combined, if they were.", models.ensembles),
+              models.training, masks.training),
+        Point(26, "How the final model was chosen among those there were.", models.selection, masks.selection),
+        Point(27, "How models were combined, if they were.", models.ensembles, masks.ensembles),
     ),
     "Synthesis": (
         Point(None, "How many synthetic images were drawn for how many real ones.", models.factor),
@@ -91,21 +92,22 @@ POINTS = {
         Point(None, "Which of them left the project, and why.", results.exported),
     ),
     "Evaluation": (
-        Point(28, "By which scores models were judged.", results.metrics),
-        Point(29, "How uncertainty and significance were measured.", results.statistics),
-        Point(30, "How far results hold when something is changed.", results.controls),
+        Point(28, "By which scores models were judged.", results.metrics, masks.metrics),
+        Point(29, "How uncertainty and significance were measured.", results.statistics, masks.statistics),
+        Point(30, "How far results hold when something is changed.", results.controls, masks.controls),
         Point(31, "How the models' decisions were explained, and whether that was checked."),
         Point(32, "Whether they were tested on data from elsewhere.", data.external),
     ),
     "Results": (
         Point(33, "How many patients and images went each way, best as a diagram.", data.flow),
         Point(34, "Age, sex and disease of the patients in each part.", data.demographics),
-        Point(35, "How the best model did on every part.", results.performance),
-        Point(36, "How exact it is, with intervals.", results.precision),
-        Point(37, "Which cases it got wrong, looked at one by one.", results.failures),
+        Point(35, "How the best model did on every part.", results.performance, masks.performance),
+        Point(36, "How exact it is, with intervals.", results.precision, masks.precision),
+        Point(37, "Which cases it got wrong, looked at one by one.", results.failures, masks.failures),
     ),
     "Discussion and other": (
-        Point(38, "Limits of the study: bias, what cannot be carried over, what is uncertain.", results.limits),
+        Point(38, "Limits of the study: bias, what cannot be carried over, what is uncertain.", results.limits,
+              masks.limits),
         Point(39, "What follows for practice, and what use is meant."),
         Point(40, "Number and name of the registration, if there is one."),
         Point(41, "Where the whole protocol can be read.", models.protocol),
@@ -120,4 +122,6 @@ def groups(found: Found) -> list[Group]:
 
 def _item(found: Found, point: Point) -> Item:
     said = point.by(found) if point.by else Answered()
-    return Item(point.number, point.asks, said.text, said.source)
+    both = [part for part in (said, point.of_masks(found) if point.of_masks else Answered()) if part.text]
+    text, sources = " ".join(part.text for part in both), dict.fromkeys(part.source for part in both)
+    return Item(point.number, point.asks, text, tuple(sources))
