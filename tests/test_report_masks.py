@@ -140,11 +140,11 @@ def test_with_several_generators_each_is_named_and_chances_are_adjusted(tmp_path
     run = compared(tmp_path, 0.1, generators=("geca", "ldm"))
     said, (helped, *_), gained = leaks.first_page(collect(run.artifacts()))
     assert said.headlines == (
-        "Synthetic images by GeCA for U-Net made the masks better in this run.",
-        "Synthetic images by LDM for U-Net are not shown to make masks better.",
+        "Synthetic images by GeCA made the masks better in this run.",
+        "Synthetic images by LDM are not shown to make masks better.",
     )
-    assert helped.verdict == "GeCA for U-Net: yes, in this run."
-    assert [line.name for line in helped.lines] == ["GeCA for U-Net", "LDM for U-Net"]
+    assert helped.verdict == "GeCA: yes, in this run."
+    assert [line.name for line in helped.lines] == ["GeCA", "LDM"]
     good = next(gain for gain in gained if gain.kind == HELPED)
     assert good.holm_p == pytest.approx(2 * good.changes["dice"].permutation_p)
     assert "adjusted for 2 declared comparisons" in render(run.artifacts()).html
@@ -337,3 +337,15 @@ def test_both_tables_for_papers_can_be_had(tmp_path: Path) -> None:
     found = collect(run.artifacts())
     assert papers.table(found, "csv").startswith("Trained on,")
     assert papers.table(found, "csv", of_masks=True).startswith("Segmenter,")
+
+
+def test_with_several_segmenters_each_is_named(tmp_path: Path) -> None:
+    run = compared(tmp_path, 0.1)
+    for fold in range(3):
+        segment(run, fold, "multi")
+        segment(run, fold, "multi+geca", 0.1)
+    said, (helped, *_), _ = leaks.first_page(collect(run.artifacts()))
+    both = ("GeCA for Multi-MedSegDiffNCA", "GeCA for U-Net")
+    assert said.headlines == (f"Synthetic images by {both[0]} and {both[1]} made the masks better in this run.",)
+    assert sorted(line.name for line in helped.lines) == [*both]
+    assert "24 patients" in helped.lines[0].note

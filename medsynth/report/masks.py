@@ -230,7 +230,10 @@ def answer(found: Found, *, alone: bool = True) -> Answer | None:
     told: dict[str, list[MaskGain]] = {}
     for gain in sorted(known, key=lambda gain: [*HEADLINES].index(gain.dice.verdict)):  # of equal ones the first first
         told.setdefault(HEADLINES[gain.dice.verdict].format(unsettled=_unsettled(gain)), []).append(gain)
-    headlines = tuple(f"{_subject(which, len(known) > 1)} {what}" for what, which in told.items())
+    named = dict(zip((gain.kind for gain in known), names(known), strict=True)) if len(known) > 1 else {}
+    headlines = tuple(
+        f"{_subject([named[gain.kind] for gain in which if named])} {what}" for what, which in told.items()
+    )
     sentences = () if len(known) > 1 else (_sentence(known[0]),)
     return Answer(headlines, sentences, _caution(found, known, alone))
 
@@ -241,10 +244,14 @@ def _unsettled(gain: MaskGain) -> str:
     return f"{words.count(folds, 'fold')} cannot settle it" if few else "by other tests it may be chance"
 
 
-def _subject(which: Sequence[MaskGain], several: bool) -> str:
-    if not several:
-        return "Synthetic images"
-    return f"Synthetic images by {words.listed(f'{gain.generator} for {gain.segmenter}' for gain in which)}"
+def names(known: Sequence[MaskGain]) -> list[str]:
+    """`GeCA`; `GeCA for U-Net` where there are several segmenters."""
+    several = len({gain.segmenter for gain in known}) > 1
+    return [f"{gain.generator} for {gain.segmenter}" if several else gain.generator for gain in known]
+
+
+def _subject(named: Sequence[str]) -> str:
+    return f"Synthetic images by {words.listed(named)}" if named else "Synthetic images"
 
 
 def _sentence(gain: MaskGain) -> str:

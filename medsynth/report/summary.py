@@ -115,9 +115,10 @@ def _masks(found: Found, gained: Sequence[MaskGain]) -> Part:
         arms = f"real,real+{next(iter(found.kinds('expand')), 'geca')}"
         return Part("masks", MASKS, NOT_MEASURED, "masks", command=f"medsynth segment --arms {arms}")
     several = len(gained) > 1
-    verdicts = {f"{gain.generator} for {gain.segmenter}": gain.dice.verdict for gain in gained}
+    verdicts = dict(zip(masks.names(gained), (gain.dice.verdict for gain in gained), strict=True))
     lines = tuple(_fits(name, gain, several) for name, gain in zip(verdicts, gained, strict=True))
-    whose = "" if several else f", {gained[0].segmenter}'s"
+    segmenters = dict.fromkeys(gain.segmenter for gain in gained)
+    whose = f", {next(iter(segmenters))}'s" if len(segmenters) == 1 else ""
     meaning = f"mean Dice of an image (0 to 1){whose} with synthetic images minus without"
     standing = "" if several else f"Tested on {gained[0].standing}."
     return Part("masks", MASKS, _of_best(verdicts, GAINS), "masks", meaning, lines, standing)
