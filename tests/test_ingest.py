@@ -145,6 +145,30 @@ def test_masks_are_made_square_with_their_images(tmp_path):
     assert (mask[4:] == 0).all()
 
 
+@pytest.mark.parametrize(("side", "lost"), [(1, True), (4, False)])
+def test_a_lesion_that_a_smaller_square_loses_is_said(tmp_path, side, lost):
+    path = with_masks(tmp_path / "clinic", {n: (slice(0, side), slice(2, 2 + side)) for n in (2, 5)})
+    notes = run(tmp_path / "out", path).notes
+    assert any(note.startswith("The lesion of 2 images is too small for 8 pixels a side") for note in notes) == lost
+
+
+def test_a_lesion_outside_the_square_is_said_and_an_empty_mask_is_none(tmp_path):
+    path = with_masks(tmp_path / "clinic", {4: (slice(0, 12), slice(0, 2)), 5: (slice(0, 0), slice(0, 0))})
+    notes = run(tmp_path / "out", path).notes
+    assert any(note.startswith("The lesion of 1 image is too small") for note in notes)
+
+
+def with_masks(folder, lesions):
+    """A clinic whose pictures are wider than high, with the left half for lesion, or what is named for an image."""
+    path = clinic(folder, rows_of(10, lambda n, row: row | {"mask": f"masks/{n}.png"}))
+    for n in range(20):
+        lesion = np.zeros((12, 16), np.uint8)
+        lesion[lesions.get(n, (slice(0, 12), slice(0, 8)))] = 255
+        save(folder / f"images/{n:03}.png", np.random.default_rng(n).integers(0, 256, (12, 16, 3), dtype=np.uint8))
+        save(folder / f"masks/{n}.png", lesion)
+    return path
+
+
 def test_enlarged_pictures_are_said_to_be(source, tmp_path):
     assert run(tmp_path / "out", source, image_size=16).notes == (
         "20 images had fewer than 16 pixels a side: enlarging them added no detail.",

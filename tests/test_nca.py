@@ -193,9 +193,36 @@ def test_each_row_takes_its_own_number_of_steps_and_depends_on_no_other_row() ->
     state, lengths = torch.randn(3, 6, 6, LAYOUT.channels), torch.tensor([4, 1, 0])
     together = automaton.grow(state, lengths, row_draws([7, 8, 9]))
     for row, (length, seed) in enumerate(zip(lengths.tolist(), [7, 8, 9], strict=True)):
-        alone = automaton.grow(state[row : row + 1], length, row_draws([seed]))
+        alone = automaton.grow(state[row : row + 1], torch.tensor([length]), row_draws([seed]))
         torch.testing.assert_close(together[row : row + 1], alone, atol=1e-6, rtol=1e-6)
     assert together[2].equal(state[2])
+
+
+def test_however_long_the_others_went_on_a_row_s_next_numbers_are_the_same() -> None:
+    torch.manual_seed(0)
+    automaton, state = awake(nca.Filters(LAYOUT.channels), noise=0.05), torch.randn(4, 6, 6, LAYOUT.channels)
+    lengths = torch.tensor([2, 3, 5, 7])
+    for together, apart in ((row_draws([1, 2, 3, 4]), row_draws([1])), (step_draws(0, 4), step_draws(0, 4, rows=1))):
+        grown = automaton.grow(state, lengths, together)
+        alone = automaton.grow(state[:1], lengths[:1], apart)
+        twice = automaton.grow(grown, 3, together)[:1]
+        torch.testing.assert_close(twice, automaton.grow(alone, 3, apart), atol=1e-6, rtol=1e-6)
+
+
+def test_the_seed_can_be_told_a_class_as_whole_numbers() -> None:
+    layout = nca.Layout(visible=2, hidden=2, condition=3)
+    seed = layout.seed(2, (5, 5), torch.eye(3, dtype=torch.int64)[:2])
+    assert seed.dtype == torch.float32
+    assert seed.equal(layout.seed(2, (5, 5), torch.eye(3)[:2]))
+
+
+def test_attention_to_few_channels_still_looks_at_them() -> None:
+    torch.manual_seed(0)
+    cbam, cells = nca.CBAM(8), torch.randn(1, 5, 6, 8)
+    torch.nn.init.ones_(cbam.squeeze.weight)
+    cbam(cells.abs()).sum().backward()
+    assert cbam.squeeze.weight.grad is not None
+    assert cbam.squeeze.weight.grad.abs().max() > 0
 
 
 def test_the_length_of_a_rollout_is_any_of_its_range_both_ends_included() -> None:

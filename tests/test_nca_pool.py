@@ -110,6 +110,18 @@ def test_a_pool_comes_back_from_a_checkpoint_and_goes_on_the_same(tmp_path: Path
     assert pool.draw(fresh, rules, 3).state.equal(again.draw(fresh, rules, 3).state)
 
 
+@pytest.mark.parametrize("size", [3, 8, 12])
+@pytest.mark.parametrize("added", [5, 8, 11])
+def test_a_pool_of_another_size_takes_the_newest_that_it_has_room_for(added: int, size: int) -> None:
+    pool, other = filled(count=added, size=8), nca.SamplePool(size, LAYOUT)
+    pool.add(marked(range(201, 203)))
+    other.load(pool.tensors())
+    ages = [*range(101, 101 + added), 201, 202][-8:]
+    assert sorted(other.entries["target"][: other.held].flatten().tolist()) == ages[-size:]
+    other.add(marked(range(301, 303)))
+    assert sorted(other.entries["target"][: other.held].flatten().tolist()) == [*ages, 301, 302][-size:]
+
+
 def test_the_share_begins_after_the_delay_and_goes_in_a_line() -> None:
     shares = [nca.share_at(step, 100, start=0.2, end=0.6, delay=10) for step in (0, 9, 10, 50, 100)]
     assert shares == pytest.approx([0, 0, 0.24, 0.4, 0.6])

@@ -76,6 +76,7 @@ class Decoded:
     digest: str  # of the whole picture before it was made square: equal pixels, equal digest
     has_16_bits: bool
     side: int  # pixels a side of the square before it was resized
+    lost: bool  # there was a lesion in the mask, and none is left
 
 
 def decode(picture: Picture, mask: Path | None, square: Square) -> Decoded:
@@ -100,6 +101,7 @@ def decode(picture: Picture, mask: Path | None, square: Square) -> Decoded:
         digest=hashlib.sha256(f"{whole.mode} {whole.size}".encode() + whole.tobytes()).hexdigest(),
         has_16_bits=has_16_bits,
         side=box[2] - box[0],
+        lost=lesion is not None and covered is not None and lesion.getbbox() is not None and not covered.any(),
     )
 
 

@@ -12,7 +12,7 @@ from medsynth.data.decoding import Box, Square, Unreadable
 ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 OUTLINE = (0, 255, 255)  # cyan: no skin, retina or scan has it
 THIN = 300  # pixels of the short side for each pixel of an outline's width
-
+FEWEST = 3  # pixels a side that a picture is looked at in: so far a cell sees
 DIMMED = 3  # times darker is what nobody looked at
 
 __all__ = ["ENDINGS", "Frame", "Unreadable", "outlined", "read", "resized", "shape_for"]
@@ -38,6 +38,8 @@ class Frame:
         """All of it, its shorter side `short` pixels; 0: as it is. Raises Unreadable where that is too much."""
         rows, columns = pixels.shape[:2]
         shape = shape_for((rows, columns), short)
+        if min(shape) < FEWEST:
+            raise Unreadable(f"{shape[1]} x {shape[0]} pixels would be looked at, fewer than {FEWEST} a side")
         _refuse_endless(*shape)
         return cls((0, 0, columns, rows), shape)
 

@@ -22,6 +22,7 @@ class Seen:
     deviation: float  # of its grey values, 0 to 255
     has_16_bits: bool
     side: int  # pixels a side of the square before it was resized
+    lost: bool  # its mask has no lesion left
 
 
 def refuse_unreadable(unreadable: Sequence[Unreadable], images: int, allowed: int) -> None:
@@ -66,6 +67,12 @@ def about_pictures(samples: Sequence[Sample], seen: Mapping[str, Seen], image_si
     small = sum(seen[s.sample].side < image_size for s in samples)
     if small:
         notes.append(f"{_images(small)} had fewer than {image_size} pixels a side: enlarging them added no detail.")
+    lost = sum(seen[s.sample].lost for s in samples)
+    if lost:
+        notes.append(
+            f"The lesion of {_images(lost)} is too small for {image_size} pixels a side, or lies outside the square "
+            "that is kept: their masks are empty, and count as such. --image-size N keeps smaller ones."
+        )
     empty = len(flat(samples, seen))
     if empty:
         notes.append(f"{_images(empty)} showed next to nothing (black, white, one colour): see {findings.FLAT}.")

@@ -10,6 +10,7 @@ from medsynth.metrics.ranking import Ranking
 from medsynth.metrics.staple import staple
 
 WAYS = ("mean", "majority", "staple")
+EVERY_MASK = -1.0  # a quality score that all are above, for none is below 0
 FEWEST = 1.0  # pixels that a mask is taken to have at least: of an empty one nothing could be told
 
 
@@ -40,8 +41,11 @@ def failure_auc(score: np.ndarray, failed: np.ndarray) -> float:
 
 def failure_limit(score: np.ndarray, failed: np.ndarray) -> float:
     """The score above which a mask is doubtful: that of the largest share of failed masks above it less the share of
-    the others (Youden 1950), of equals the highest; where none or all have failed, the highest score there is."""
-    if not failed.any() or failed.all():
+    the others (Youden 1950), of equals the highest; where none has failed, the highest score there is; where all
+    have, one that every mask is above."""
+    if failed.all():
+        return EVERY_MASK
+    if not failed.any():
         return float(score.max())
     limits = np.unique(score)
     above = score > limits[:, None]  # (limit, mask)

@@ -50,10 +50,13 @@ class Automaton(nn.Module):
     ) -> Tensor:
         """The state after so many steps; where `steps` is (batch,), each row after its own number of them.
 
-        A row depends on its own random numbers alone. Observers see every step. `fast`: by the form that leaves out
-        cells that do not fire, or by the plain one, which can be exported; left out: by the one that takes less time.
+        A row depends on its own random numbers alone, and so do its next ones: with `steps` of its own it takes no more
+        of `draws` than a seed, however long the others go on. Observers see every step. `fast`: by the form that leaves
+        out cells that do not fire, or by the plain one, which can be exported; left out: by the one that takes less
+        time.
         """
         lengths = None if isinstance(steps, int) else steps.cpu()
+        draws = draws if lengths is None else draws.apart(torch.device("cpu"))
         firing = self._firing(state, fast)
         for index in range(steps if isinstance(steps, int) else max(steps.tolist(), default=0)):
             lives = None if lengths is None else lengths > index

@@ -11,12 +11,13 @@ class CBAM(nn.Module):
     """cells (batch, row, column, channel) -> the same, weighed.
 
     A channel counts sigmoid(MLP(its maximum over the grid) + MLP(its mean)), then a place sigmoid(7 x 7 convolution of
-    the maximum and mean over channels there). 2 C^2 / r + C / r + C + 98 parameters, r the reduction.
+    the maximum and mean over channels there). 2 C^2 / r + C / r + C + 98 parameters, r the reduction, which leaves at
+    least one number between the layers of the MLP.
     """
 
     def __init__(self, channels: int, reduction: int = 16) -> None:
         super().__init__()
-        inner = channels // reduction
+        inner = max(1, channels // reduction)
         self.squeeze, self.stretch = nn.Linear(channels, inner), nn.Linear(inner, channels)
         self.place = nn.Conv2d(2, 1, 7, padding=3, bias=False)
 

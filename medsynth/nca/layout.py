@@ -81,7 +81,9 @@ class Layout:
         """The seed of a growing pattern: the centre cell's visible channels are one, all others zero."""
         visible = torch.zeros(batch, *grid, self.visible)
         visible[:, grid[0] // 2, grid[1] // 2] = 1
-        return self.state(visible if condition is None else visible.to(condition), condition)
+        if condition is not None:
+            visible = visible.to(condition.device, condition.dtype if condition.is_floating_point() else None)
+        return self.state(visible, condition)
 
     def with_told(self, state: Tensor, condition: Tensor) -> Tensor:
         """The same state under another condition, which is given as for `state`."""

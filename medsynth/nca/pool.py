@@ -46,6 +46,7 @@ class SamplePool:
         count = _part(batch, rules.share)
         if count == 0 or self.held < count:
             return fresh
+        self._move(fresh.state.device)
         generator = torch.Generator().manual_seed(seed)
         rows = torch.randperm(batch, generator=generator)[:count]
         places = torch.randperm(self.held, generator=generator)[:count]
@@ -77,6 +78,7 @@ class SamplePool:
         moving = grown.state[..., self.layout.condition :].flatten(1)
         good = moving.isfinite().all(1) & (moving != 0).any(1)
         worth = torch.zeros(len(moving), device=moving.device) if loss is None else loss.detach()
+        self._move(moving.device)
         found = {"state": grown.state.detach()[good], "target": grown.target[good], "loss": worth[good]}
         count = min(int(good.sum()), self.size)
         at = (self.next + torch.arange(count, device=moving.device)) % self.size
@@ -92,11 +94,19 @@ class SamplePool:
         return {"at": at} | {name: values[: self.held].clone() for name, values in self.entries.items()}
 
     def load(self, tensors: dict[str, Tensor]) -> None:
-        self.next, self.held = map(int, tensors["at"])
+        """What `tensors` gave; of a pool of another size the newest that this one has room for."""
+        first, held = map(int, tensors["at"])
+        oldest = first if first < held else 0  # a ring that is full begins where it will be written to next
+        kept = min(held, self.size)
+        self.next, self.held = (first if held == self.size else kept) % self.size, kept
         for name in tensors.keys() - {"at"}:
-            values = tensors[name]
+            values = tensors[name] if held == self.size else tensors[name].roll(-oldest, 0)[held - kept :]
             self.entries[name] = values.new_zeros(self.size, *values.shape[1:])
-            self.entries[name][: self.held] = values
+            self.entries[name][:kept] = values
+
+    def _move(self, device: torch.device) -> None:
+        """To where it is drawn and added; what was loaded may lie elsewhere."""
+        self.entries = {name: values.to(device) for name, values in self.entries.items()}
 
 
 def share_at(step: int, steps: int, *, start: float = 0.5, end: float = 0.5, delay: int = 1000) -> float:

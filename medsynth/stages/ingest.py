@@ -153,7 +153,9 @@ class _Store:
         if decoded.mask is not None:
             _write(_mask(self.folder, entry.sample), decoded.mask)
         deviation = float(decoded.pixels.astype(np.float32).std(axis=(0, 1)).max())
-        return Seen(decoded.pixels.shape[-1], decoded.digest, deviation, decoded.has_16_bits, decoded.side)
+        return Seen(
+            decoded.pixels.shape[-1], decoded.digest, deviation, decoded.has_16_bits, decoded.side, decoded.lost
+        )
 
     def unify(self, seen: dict[str, Seen]) -> int:
         """Give every picture the same number of channels, which is returned: 1, or 3 where any has colour."""
