@@ -1,6 +1,7 @@
 """The report's table of segmenters: scores of all folds together, names as people say them, a floor."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from medsynth.artifacts.segmentations import Found
 from medsynth.metrics import segmentation as metrics
 from medsynth.metrics.measured import Bootstrap
 from medsynth.report import segmentation
+from medsynth.report.collect import Made
+from medsynth.rundir import RunDirectory
 
 
 def images_of(patients: int, seed: int = 0) -> list[Found]:
@@ -38,6 +41,15 @@ def test_a_segmenter_is_called_by_its_name_and_by_whose_images_it_learned_from(k
     assert segmentation.called(kind) == name
 
 
+def test_what_is_called_as_published_and_was_not_run_so_says_where(tmp_path: Path) -> None:
+    artifact = RunDirectory(tmp_path).artifact("segment", 0, "multi-compat")
+    paper = {"ensemble": 10, "batch_size": 8, "combine": "mean"}
+    for settings, said in ((paper, ""), (paper | {"ensemble": 1}, " but for ensemble 1 (10)"), ({}, "")):
+        made = Made(artifact, "", {"settings": settings})
+        assert segmentation.departures("multi-compat", [made]) == said
+        assert segmentation.departures("multi", [made]) == ""
+
+
 def test_scores_of_all_folds_together_are_those_of_their_images_with_an_interval_over_patients() -> None:
     rows = images_of(40)
     cells = segmentation.pooled(rows, 0, 0.8)
@@ -48,7 +60,7 @@ def test_scores_of_all_folds_together_are_those_of_their_images_with_an_interval
         columns["dice"] * sizes / 2, sizes, columns["true_area"] > 0,
     )  # fmt: skip
     expected = metrics.scores(judged, Bootstrap(1))
-    for name in ("dice", "iou", "dice_lesions", "iou_lesions", "pooled_dice"):
+    for name in ("dice", "iou", "dice_lesions", "iou_lesions", "pooled_dice", "pooled_iou"):
         assert float(cells[name].said) == pytest.approx(expected[name].value, abs=6e-4)
         low, high = map(float, cells[name].small.split(" to "))
         assert (low, high) == pytest.approx((expected[name].ci_low, expected[name].ci_high), abs=0.02)

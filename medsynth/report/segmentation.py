@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from medsynth import seeds, variants
+from medsynth import presets, seeds, variants
 from medsynth.artifacts import segmentations
 from medsynth.artifacts.segmentations import DEVIATIONS, MASKS
 from medsynth.report import words
@@ -23,11 +23,12 @@ MAIN = {
     "iou_lesions": ("IoU, with a lesion", 3), "without_lesion": ("images without a lesion", 0),
     "hd95": ("HD95, pixels", 1), "nqm_auc": ("quality score, AUC", 2),
 }  # fmt: skip
-COSTS = ("parameters", "multiply-adds an image", "time an image", "peak memory")
+COSTS = ("runs", "parameters", "multiply-adds an image", "time an image", "peak memory")
 MORE = {
     "dice_median": ("median Dice", 3), "iou_median": ("median IoU", 3), "threshold_iou": ("IoU from 0.65 on", 3),
-    "pooled_dice": ("pooled Dice", 3), "failed": ("failed", 2), "dice.mean": ("Dice, mean of runs", 3),
-    "dice.majority": ("Dice, majority", 3), "dice.staple": ("Dice, STAPLE", 3),
+    "pooled_dice": ("pooled Dice", 3), "pooled_iou": ("pooled IoU", 3), "failed": ("failed", 2),
+    "dice.mean": ("Dice, mean of runs", 3), "dice.majority": ("Dice, majority", 3),
+    "dice.staple": ("Dice, STAPLE", 3),
 }  # fmt: skip
 RESAMPLES, AT_ONCE = 1000, 50
 WHOLE = "whole image marked"
@@ -100,16 +101,30 @@ def called(kind: str) -> str:
     return f"{said} + {words.GENERATORS.get(generator, generator)}" if generator else said
 
 
+def departures(kind: str, made: list[Made]) -> str:
+    """Where what is called "as published" is not, in what runs and batches a recipe asked for; else nothing."""
+    name = variants.parted(kind)[0]
+    if not name.endswith(variants.COMPAT):
+        return ""
+    paper = presets.of(variants.config("segmenters", name), "parity")
+    settings = made[0].get("settings")
+    other = {key: value for key, value in paper.items() if settings.get(key, value) != value}
+    said = words.listed(f"{key.replace('_', ' ')} {settings[key]} ({value})" for key, value in other.items())
+    return f" but for {said}" if other else ""
+
+
 def row(kind: str, made: list[Made]) -> Row:
     """One segmenter, over the folds in which it was tested."""
     macs, seconds, steps = (_mean(made, key) for key in ("mega_macs_per_image", "seconds_per_image", "steps"))
+    runs = _mean(made, "runs")
     failure = float(made[0].get("settings").get("failure", FAILURE))
     together = pooled(_rows(made), _seed(made), failure) if len(made) > 1 else {}
     return Row(
-        called(kind),
+        called(kind) + departures(kind, made),
         [together.get(name) or _cell(made, name, decimals) for name, (_, decimals) in MAIN.items()],
         [
-            words.large(_mean(made, "parameters")), words.large(None if macs is None else 1e6 * macs),
+            NOTHING if runs is None else f"{runs:.0f}", words.large(_mean(made, "parameters")),
+            words.large(None if macs is None else 1e6 * macs),
             NOTHING if seconds is None else f"{seconds:.2g} s", _memory(made),
         ],
         [together.get(name) or _cell(made, name, decimals) for name, (_, decimals) in MORE.items()],
@@ -140,9 +155,11 @@ def pooled(rows: list[segmentations.Found], seed: int, failure: float) -> dict[s
         np.array([getattr(row, name) for row in rows]) for name in ("true_area", "area", "dice", "iou", "hd95")
     )
     one, lesion, both = np.ones(len(rows)), (true > 0).astype(float), true + area
+    shared = dice * both / 2  # of the image, in both masks
     parts = {
         "dice": (dice, one), "iou": (iou, one), "hd95": (hd95, one), "dice_lesions": (dice * lesion, lesion),
-        "iou_lesions": (iou * lesion, lesion), "pooled_dice": (dice * both, both), "failed": (dice < failure, one),
+        "iou_lesions": (iou * lesion, lesion), "pooled_dice": (shared, both / 2),
+        "pooled_iou": (shared, both - shared), "failed": (dice < failure, one),
     }  # fmt: skip
     patients, of_image = np.unique([row.patient for row in rows], return_inverse=True)
     sums = np.zeros((len(patients), 2, len(parts)))
