@@ -194,6 +194,13 @@ def test_a_model_that_saw_other_patients_is_called_out(whole: DrawnRun, page: st
     assert "none has seen a patient who is tested" not in html
 
 
+def test_trainings_that_not_all_arms_have_are_said_to_be_in_no_difference(page: str, tmp_path: Path) -> None:
+    run = DrawnRun(tmp_path / "run", auc=lambda _arm, _fold: 0.7).everything()
+    assert "equally often" not in page
+    run.classify(1, "real@1")
+    assert "equally often: classify real@1, fold 1 can be seen" in render(run.artifacts()).html
+
+
 def test_a_score_name_is_taken_apart_even_if_its_label_holds_dots() -> None:
     assert parse("eye.auc", ["a.b"]) == ("eye", "auc", "")
     assert parse("eye.f1_sen_spe.a.b", ["a.b"]) == ("eye", "f1senspe", "a.b")

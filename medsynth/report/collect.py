@@ -172,6 +172,15 @@ class Found:
                 found.append(f"{of[arm].artifact.name} was trained otherwise than the fold's other arms ({why})")
         return found
 
+    @cached_property
+    def uneven(self) -> list[str]:
+        """The trainings that take no part in differences, for not all arms of their fold have as many."""
+        found = []
+        for fold in self.folds:
+            of = {made.kind: made for made in self.of("classify") if made.fold == fold}
+            found += [of[name].artifact.name for name in arms.uneven(of)]
+        return found
+
     def outdated(self) -> list[str]:
         """Sentences about artifacts whose inputs were made again since, and arms that cannot be compared."""
         now = {m.path: m.record.get("made") for m in self.made}

@@ -80,10 +80,32 @@ def gather(classified: Iterable[Artifact], everyone: Cohort) -> tuple[dict[int, 
         arm, repeat = arms.split(str(artifact.kind))
         trained.setdefault(artifact.fold, {}).setdefault(arm, {})[repeat] = training
     found = {}
+    notes += _even_out(trained)
     for fold, of in trained.items():
         test, selection = (_part(some, unit) for some in (everyone.testing(fold), everyone.selection(fold)))
         found[fold] = verdicts(test, selection, of, unit, task)
     return found, notes
+
+
+def _even_out(trained: Mapping[int, dict[str, dict[int, Training]]]) -> list[str]:
+    """Leave out the trainings that not all arms of their fold have, and say so with the command that completes them."""
+    told: dict[tuple[str, str], list[int]] = {}
+    for fold, of in trained.items():
+        names = [arms.again(arm, repeat) for arm, repeats in of.items() for repeat in repeats]
+        left = arms.uneven(names)
+        for arm, repeat in map(arms.split, left):
+            del of[arm][repeat]
+        for arm in [arm for arm, repeats in of.items() if not repeats]:
+            del of[arm]
+        if left:
+            lacking, seeds = arms.completing(names)
+            command = f"medsynth classify --arms {','.join(lacking)} --seeds {seeds}"
+            told.setdefault((", ".join(left), command), []).append(fold)
+    return [
+        f"Arms are compared after the same repeats: of fold {', '.join(map(str, folds))} is left out {left}, which not "
+        f"all arms have. They get it by {command}{''.join(f' --fold {fold}' for fold in folds)}."
+        for (left, command), folds in told.items()
+    ]
 
 
 def _unlike(classified: Iterable[Artifact]) -> dict[str, str]:
