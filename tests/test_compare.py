@@ -212,6 +212,20 @@ def test_a_classifier_of_other_images_is_left_out_and_named(tmp_path: Path) -> N
     assert any(note.startswith("classify real+geometric, fold 0 was tested on other images") for note in result.notes)
 
 
+def test_a_classifier_that_learned_from_other_patients_is_left_out_and_named(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    seen = {
+        "real": run.cohort.training(0).patients_hash(), "real+geometric": run.cohort.patients_hash(),
+        "real+geca": run.cohort.training(0).patients_hash(),
+    }  # fmt: skip
+    for arm, trained_on in seen.items():
+        files.write_json(run.classify(arm, 0) / RECORD, {"id": "a", "made": "b", "trained_on": trained_on})
+    found, result = run.compare()
+    assert [arm.arm for arm in found.arms] == ["real", "real+geca"]
+    (told,) = [note for note in result.notes if "left out" in note]
+    assert told.startswith("classify real+geometric, fold 0 learned from other patients")
+
+
 def test_arms_that_were_trained_otherwise_are_left_out_and_named(tmp_path: Path) -> None:
     run, told = Run(tmp_path), {"steps": 600, "learning_rate": 0.001, "seeds": 1}
     for arm, settings, start in (

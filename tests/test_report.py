@@ -148,6 +148,13 @@ def test_arms_tell_how_many_images_they_learned_from(whole: DrawnRun) -> None:
     assert counts["synthetic-only"] == ("0", f"{2 * sizes[0]}")
 
 
+def test_the_number_of_real_images_is_that_of_the_record_where_it_has_one(tmp_path: Path) -> None:
+    run = DrawnRun(tmp_path / "run").ingest().classify(0, "real")
+    path = run.root / "fold-0" / "classify" / "real" / "stage.json"
+    files.write_json(path, files.read_json(path) | {"summary": {"real_images": 5}})
+    assert [arm.real for arm in tables.arms(collect(run.artifacts()))] == ["5"]
+
+
 def test_an_arm_of_an_expansion_that_was_made_again_is_said_to_be_out_of_date(tmp_path: Path) -> None:
     run = DrawnRun(tmp_path / "run").ingest().expand(0).classify(0, "real+geca")
     assert "out of date" not in render(run.artifacts()).html

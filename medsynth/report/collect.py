@@ -177,9 +177,11 @@ class Found:
         """The trainings that take no part in differences, for not all arms of their fold have as many."""
         found = []
         for fold in self.folds:
-            of = {made.kind: made for made in self.of("classify") if made.fold == fold}
-            found += [of[name].artifact.name for name in arms.uneven(of)]
-        return found
+            marks = (None, self.cohort.training(fold).patients_hash())
+            of = {m.kind: m for m in self.of("classify") if m.fold == fold and m.record.get("trained_on") in marks}
+            otherwise = arms.unlike({arm: made.record for arm, made in of.items()})
+            found += [of[name].artifact.name for name in arms.uneven(of.keys() - otherwise.keys())]
+        return sorted(found)
 
     def outdated(self) -> list[str]:
         """Sentences about artifacts whose inputs were made again since, and arms that cannot be compared."""

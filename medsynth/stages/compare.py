@@ -66,8 +66,12 @@ def gather(classified: Iterable[Artifact], everyone: Cohort) -> tuple[dict[int, 
     facts, unit = everyone.facts, everyone.units[-1]
     task = Task(facts.labels, facts.one_class, facts.ordinal)
     trained: dict[int, dict[str, dict[int, Training]]] = {}
-    known = sorted(classified, key=lambda a: (a.fold or 0, a.kind or ""))
-    notes, unlike = [], _unlike(known)
+    present = sorted(classified, key=lambda a: (a.fold or 0, a.kind or ""))
+    known = [artifact for artifact in present if _learned_here(artifact, everyone)]
+    notes = [
+        f"{a.name} learned from other patients than the fold's: it is left out." for a in present if a not in known
+    ]
+    unlike = _unlike(known)
     for artifact in known:
         assert artifact.fold is not None
         if why := unlike.get(artifact.name):
@@ -118,6 +122,15 @@ def _unlike(classified: Iterable[Artifact]) -> dict[str, str]:
         for of in folds.values()
         for arm, why in arms.unlike({arm: each.record() for arm, each in of.items() if each.exists()}).items()
     }
+
+
+def _learned_here(artifact: Artifact, everyone: Cohort) -> bool:
+    """Whether a classifier learned from the patients that its fold trains on now.
+
+    Where a leak was forced, none are recorded: it takes part, and the mark of the leak goes on from it.
+    """
+    mark = artifact.record().get("trained_on") if artifact.exists() else None
+    return mark is None or mark == everyone.training(artifact.fold or 0).patients_hash()
 
 
 def _part(some: Cohort, unit: str) -> Part:
