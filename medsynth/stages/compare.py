@@ -201,9 +201,10 @@ def _summary(found: Comparisons) -> dict[str, Any]:
 
 
 def _said(comparison: Comparison, change: Change) -> str:
-    """`+0.031 (-0.004 to 0.066), bootstrap p 0.081, by Holm 0.24`."""
+    """`+0.031 (-0.004 to 0.066), bootstrap p 0.081, by Holm 0.24, permuted 0.09`."""
     between = f" ({change.low:.3f} to {change.high:.3f})" if change.low is not None else ""
-    return f"{change.difference:+.3f}{between}, bootstrap p {change.p:.2g}, by Holm {comparison.holm_p:.2g}"
+    permuted = f", permuted {change.permutation_p:.2g}" if change.permutation_p is not None else ""
+    return f"{change.difference:+.3f}{between}, bootstrap p {change.p:.2g}, by Holm {comparison.holm_p:.2g}{permuted}"
 
 
 def _cautions(found: Comparisons) -> list[str]:
