@@ -1,7 +1,7 @@
 """The training sets that are compared. An arm's name says what it learns from."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -66,7 +66,12 @@ def defaults(generators: list[str], main_generator: str, *, lossy: bool) -> list
 
 def repeated(names: list[str], seeds: int) -> list[str]:
     """Each arm so many times: `real`, `real@1`, ..."""
-    return [name if not n else f"{name}{REPEAT}{n}" for n in range(seeds) for name in names]
+    return [again(name, n) for n in range(seeds) for name in names]
+
+
+def again(arm: str, repeat: int) -> str:
+    """ "real", 1 -> `real@1`; "real", 0 -> `real`."""
+    return f"{arm}{REPEAT}{repeat}" if repeat else arm
 
 
 def split(name: str) -> tuple[str, int]:
@@ -78,6 +83,29 @@ def split(name: str) -> tuple[str, int]:
 def without_repeat(name: str) -> str:
     """`real@1` -> "real"."""
     return split(name)[0]
+
+
+def uneven(names: Iterable[str]) -> list[str]:
+    """Which trainings of a fold not all of its arms have: `real+geca@1` where `real` was trained once.
+
+    Probabilities of an arm's repeats are averaged, which alone makes an arm better: so arms are compared after the same
+    repeats. An arm without the repeat that most have is left out as a whole.
+    """
+    names, trained = [*names], dict[str, set[int]]()
+    for arm, repeat in map(split, names):
+        trained.setdefault(arm, set()).add(repeat)
+    count = Counter(repeat for of in trained.values() for repeat in of)
+    usual = min(count, key=lambda repeat: (-count[repeat], repeat), default=0)
+    shared = set.intersection(*(of for of in trained.values() if usual in of)) if trained else set()
+    return [name for name in names if usual not in trained[split(name)[0]] or split(name)[1] not in shared]
+
+
+def completing(names: Iterable[str]) -> tuple[list[str], int]:
+    """The arms of a fold that lack a repeat which another one has, and how often each has to be trained."""
+    known = [*map(split, names)]
+    seeds = 1 + max((repeat for _, repeat in known), default=0)
+    wanted = {repeat for _, repeat in known}
+    return [arm for arm in dict.fromkeys(a for a, _ in known) if wanted - {n for a, n in known if a == arm}], seeds
 
 
 def _known(generator: str) -> str:

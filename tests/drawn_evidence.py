@@ -31,6 +31,7 @@ def comparisons_of(
     folds: int = 3,
     repeats: int = 1,
     p: float = 0.3,
+    permuted: float | None = 0.01,
 ) -> Comparisons:
     """`gains`: (arm, baseline) -> the gain in mAP; left out, GeCA against both plain arms."""
     gains = {("real+geca", plain): GAIN for plain in PLAIN} if gains is None else gains
@@ -45,7 +46,7 @@ def comparisons_of(
         for arm in arms
     ]
     compared = [
-        Comparison(arm, plain, True, tested, {name: Change(*gain, p / 2) for name in names}, {}, p)
+        Comparison(arm, plain, True, tested, {name: Change(*gain, p / 2, permuted) for name in names}, {}, p)
         for (arm, plain), gain in gains.items()
     ]
     control = Comparison("synthetic-only", "real", False, tested, {"map": Change(-0.1, -0.2, 0.0, 0.04)}, {})

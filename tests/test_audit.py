@@ -1,5 +1,6 @@
 """The audit as a stage: what is planted among synthetic images is found, told and shown; what is honest is not."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,7 +14,7 @@ from pictures import run as ingest
 from shell import done
 
 from medsynth.artifacts import audit as evidence
-from medsynth.artifacts import cohort, features, scores
+from medsynth.artifacts import cohort, features, files, scores
 from medsynth.artifacts.audit import Evidence
 from medsynth.artifacts.cohort import Cohort, Sample
 from medsynth.artifacts.features import Features
@@ -23,7 +24,7 @@ from medsynth.errors import BadData
 from medsynth.job import Job, Result
 from medsynth.metrics.measured import Measured
 from medsynth.recipe import from_table
-from medsynth.rundir import RunDirectory
+from medsynth.rundir import RECORD, RunDirectory
 from medsynth.stages import audit
 
 KIND, FOLD = "ldm", 0
@@ -293,3 +294,22 @@ def test_the_chain_ends_in_an_audit_that_knows_the_generators_of_other_folds(exp
     assert "fold-1/generator/geca" in record["inputs"]
     again = done("audit", "--run", expanded.root, "--fold", 0, *quick, "--json")
     assert set(again.states().values()) == {"up to date"}
+
+
+@pytest.mark.parametrize(
+    ("stage", "mark"), [("generator", {"trained_on": "0" * 64}), ("codec", {"leak": {"from": []}})]
+)
+def test_a_generator_of_another_fold_that_may_know_the_images_is_not_asked(
+    expanded: RunDirectory, stage: str, mark: dict[str, Any]
+) -> None:
+    everyone = cohort.load(expanded.artifact("ingest").folder)
+    pair = [expanded.artifact("generator", 1, "geca"), expanded.artifact("codec", 1, "kl")]
+    assert audit.trusted(pair, everyone) == {1: {artifact.stage: artifact.folder for artifact in pair}}
+    record = next(artifact.folder for artifact in pair if artifact.stage == stage) / RECORD
+    record.write_text(json.dumps(files.read_json(record) | mark))
+    assert audit.trusted(pair, everyone) == {}
+    quick = ("--set", "audit.bootstrap=20", "--set", "audit.membership_images=4")
+    done("audit", "--run", expanded.root, "--fold", 0, *quick)
+    found = expanded.artifact("audit", 0, "geca")
+    assert "membership.auc" not in scores.load(found.folder)
+    assert any(note.startswith("1 generator(s) of other folds were not asked") for note in found.record()["notes"])

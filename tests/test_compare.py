@@ -161,13 +161,43 @@ def test_samples_are_joined_by_name_whatever_the_order_of_rows(whole, tmp_path: 
 def test_repeats_belong_to_their_arm_and_are_said_to_be_averaged(tmp_path: Path) -> None:
     run = Run(tmp_path)
     for fold in (0, 1):
-        for arm in ("real", "real@1", "real@2", "real+geca", "real+geca@1"):
+        for arm in ("real", "real@1", "real+geca", "real+geca@1"):
             run.classify(arm, fold)
     found, result = run.compare()
-    assert [(arm.arm, arm.repeats) for arm in found.arms] == [("real", 3), ("real+geca", 2)]
-    assert len(found.of("real+geca", "real").changes["map"].differences) == 4  # two folds, two repeats that both have
+    assert [(arm.arm, arm.repeats) for arm in found.arms] == [("real", 2), ("real+geca", 2)]
+    assert len(found.of("real+geca", "real").changes["map"].differences) == 4  # two folds, two repeats
     assert any("averaged" in note for note in result.notes)
-    assert not any("trained once" in note for note in result.notes)
+    assert not any("trained once" in note or "left out" in note for note in result.notes)
+
+
+def test_several_trainings_of_one_arm_are_never_set_against_one_of_another(tmp_path: Path) -> None:
+    once, run = Run(tmp_path / "once"), Run(tmp_path / "uneven")
+    for fold in (0, 1):
+        for arm in ("real", "real+geca"):
+            once.classify(arm, fold)
+            run.classify(arm, fold)
+        for arm in ("real+geca@1", "real+geca@2"):
+            run.classify(arm, fold)
+    found, result = run.compare()
+    assert found == once.compare()[0]
+    (told,) = [note for note in result.notes if "left out" in note]
+    assert "real+geca@1, real+geca@2" in told
+    assert "medsynth classify --arms real --seeds 3 --fold 0 --fold 1" in told
+
+
+def test_every_fold_keeps_the_repeats_that_all_its_arms_have(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    for arm in ("real", "real@1", "real@2", "real+geca", "real+geca@1"):
+        run.classify(arm, 0)
+    for arm in ("real", "real+geca", "real+geca@1"):
+        run.classify(arm, 1)
+    found, result = run.compare()
+    assert [(arm.arm, arm.repeats) for arm in found.arms] == [("real", 2), ("real+geca", 2)]
+    assert len(found.of("real+geca", "real").changes["map"].differences) == 3
+    told = [note for note in result.notes if "left out" in note]
+    assert "of fold 0 is left out real@2," in told[0]
+    assert "--arms real+geca --seeds 3 --fold 0" in told[0]
+    assert "of fold 1 is left out real+geca@1," in told[1]
 
 
 def test_a_classifier_of_other_images_is_left_out_and_named(tmp_path: Path) -> None:
@@ -180,6 +210,20 @@ def test_a_classifier_of_other_images_is_left_out_and_named(tmp_path: Path) -> N
     found, result = run.compare()
     assert [arm.arm for arm in found.arms] == ["real", "real+geca"]
     assert any(note.startswith("classify real+geometric, fold 0 was tested on other images") for note in result.notes)
+
+
+def test_a_classifier_that_learned_from_other_patients_is_left_out_and_named(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    seen = {
+        "real": run.cohort.training(0).patients_hash(), "real+geometric": run.cohort.patients_hash(),
+        "real+geca": run.cohort.training(0).patients_hash(),
+    }  # fmt: skip
+    for arm, trained_on in seen.items():
+        files.write_json(run.classify(arm, 0) / RECORD, {"id": "a", "made": "b", "trained_on": trained_on})
+    found, result = run.compare()
+    assert [arm.arm for arm in found.arms] == ["real", "real+geca"]
+    (told,) = [note for note in result.notes if "left out" in note]
+    assert told.startswith("classify real+geometric, fold 0 learned from other patients")
 
 
 def test_arms_that_were_trained_otherwise_are_left_out_and_named(tmp_path: Path) -> None:

@@ -4,14 +4,21 @@ import json
 import shutil
 from dataclasses import replace
 from html import escape
+from pathlib import Path
 
 import numpy as np
 import pytest
 from shell import done, medsynth
 
 from medsynth.artifacts import cohort, features, files, qualities, scores
+from medsynth.artifacts.cohort import Sample
 from medsynth.artifacts.scores import Score
+from medsynth.compared import Part, Sets
+from medsynth.job import Job
+from medsynth.metrics.owned import Owned
+from medsynth.recipe import Recipe
 from medsynth.rundir import RunDirectory
+from medsynth.stages import evaluate
 
 QUICK = ("--fold", 0, "--set", "evaluate.bootstrap=50", "--set", "evaluate.reference_draws=3")
 
@@ -81,6 +88,48 @@ def test_fid_is_of_equally_many_images_and_both_are_of_features_of_equal_length(
     )
     notes = evaluated.artifact("evaluate", 0, "geca").record()["notes"]
     assert any("has learned from the images that the floor" in note for note in notes)
+
+
+def drawn(seed: int, images: int) -> Part:
+    values = np.random.default_rng(seed).normal(size=(images, 6)).astype(np.float32)
+    sample = Sample(sample="s", patient="P", image=Path("s.png"), labels=(1,))
+    return Part((sample,) * images, Owned(values, np.arange(images)), np.ones((images, 1), dtype=int))
+
+
+def test_what_is_measured_on_some_of_the_images_says_on_how_many() -> None:
+    sets = Sets(drawn(0, 500), drawn(1, 100), None, drawn(2, 30), None, "resnet34-fold0:ab")
+    job = Job(Recipe(), (), Path(), 0, "geca", lambda *_: None, settings=Recipe().evaluate)
+    near = {**evaluate._neighbourhoods(job, sets, "synthetic"), **evaluate._neighbourhoods(job, sets, "floor")}
+    assert len(near) == 8
+    assert {score.n for score in near.values()} == {30}  # as many as there are test images
+    assert {name: score.n for name, score in evaluate._likelihood(job, sets).items()} == {
+        "synthetic.fld": 50, "synthetic.gap": 50  # half of the training images
+    }  # fmt: skip
+    band = evaluate._band(job, sets)
+    assert band.keys() == {f"synthetic.{name}" for name in ("gap_z", "gap_of_real", "gap_of_real_deviation")}
+    assert {score.n for score in band.values()} == {15}  # half of the test images
+
+
+def test_fld_and_the_gap_stay_where_the_band_cannot_be_measured(evaluated: RunDirectory) -> None:
+    """Only one test patient's images differ: the half without that patient says nothing."""
+    copy = RunDirectory(evaluated.root.with_name("band"))
+    shutil.copytree(evaluated.root, copy.root)
+    place, before = copy.artifact("features", 0, "real"), of(evaluated)
+    real, tested = features.load(place.folder), cohort.load(copy.artifact("ingest").folder).testing(0)
+    alike = {s.sample for s in tested.samples if s.patient != tested.patients()[0]}
+    rows = [row for row, name in enumerate(real.samples) if name in alike]
+    values = real.values.copy()
+    values[rows] = values[rows[0]]
+    features.save(place.folder, replace(real, values=values))
+    record = place.record()
+    record["outputs"]["features.npy"] = files.sha256(place.folder / "features.npy")
+    (place.folder / "stage.json").write_text(json.dumps(record))
+    done("evaluate", *QUICK, "--force", "--run", copy.root)
+    assert "synthetic.gap_z" in before
+    assert {"synthetic.fld", "synthetic.gap"} <= of(copy).keys()
+    assert "synthetic.gap_z" not in of(copy)
+    notes = copy.artifact("evaluate", 0, "geca").record()["notes"]
+    assert any("halves of the test patients" in note for note in notes)
 
 
 def test_every_synthetic_image_has_its_quality_the_least_likely_first(evaluated: RunDirectory) -> None:

@@ -6,6 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 
+from medsynth.metrics import permutation
 from medsynth.metrics.classification import Task
 from medsynth.metrics.delong import midranks
 from medsynth.metrics.permutation import permuted
@@ -24,9 +25,11 @@ def fold(seed: int, patients: int, noise: tuple[float, float] = (0.5, 2.0), eyes
     return Predicted(truth, np.repeat(np.arange(patients), eyes), said)
 
 
-def swapped(tested: Predicted, swap: np.ndarray) -> dict[str, Said]:
+def swapped(tested: Predicted, swap: np.ndarray, *, ranks_first: bool) -> dict[str, Said]:
     """Both arms after the patients in `swap` were given to the other one."""
-    ranks = {arm: np.stack([midranks(c) for c in said.ranked.T], axis=1) for arm, said in tested.said.items()}
+    ranks = {arm: said.ranked for arm, said in tested.said.items()}
+    if ranks_first:
+        ranks = {arm: np.stack([midranks(c) for c in of.T], axis=1) for arm, of in ranks.items()}
     there = swap[tested.owners][:, None]
     found = {}
     for arm, other in (("a", "b"), ("b", "a")):
@@ -37,11 +40,15 @@ def swapped(tested: Predicted, swap: np.ndarray) -> dict[str, Said]:
     return found
 
 
-def test_p_comes_near_to_that_of_all_permutations_there_are() -> None:
+@pytest.mark.parametrize("few", [permutation.FEW, 0])
+def test_p_comes_near_to_that_of_all_permutations_there_are(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(permutation, "FEW", few)
     tested, kept = fold(3, 7), np.array([True, True])
+    tied = tested.said["a"].probability.round(1)
+    tested = replace(tested, said=tested.said | {"a": Said.of(tied, TASK, np.array([0.3, 0.6]))})
     differences = []
     for bits in product([False, True], repeat=7):
-        said = swapped(tested, np.array(bits))
+        said = swapped(tested, np.array(bits), ranks_first=few == 0)
         scores = {arm: Scorer.of(tested.truth, of, TASK, kept).scores(np.ones((14, 1))) for arm, of in said.items()}
         differences.append({name: abs(scores["a"][name] - scores["b"][name]).item() for name in scores["a"]})
     found = permuted([tested], ("a", "b"), TASK, seed=0, permutations=4000, fewest=1)
@@ -85,6 +92,19 @@ def test_when_arms_are_exchangeable_p_is_small_as_seldom_as_it_says() -> None:
     for level in (0.1, 0.3):
         assert np.mean(np.array(p) <= level) <= level + 3 * np.sqrt(level * (1 - level) / 300)
     assert np.mean(p) > 0.42
+
+
+def test_of_all_ways_to_give_few_patients_to_two_arms_no_more_are_called_different_than_it_says() -> None:
+    tested = fold(4, 6, noise=(1, 1))
+    first, second = (tested.said[arm].probability for arm in "ab")
+    p = []
+    for bits in product([False, True], repeat=6):
+        there = np.array(bits)[tested.owners][:, None]
+        said = {"a": np.where(there, second, first), "b": np.where(there, first, second)}
+        given = replace(tested, said={arm: Said.of(of, TASK) for arm, of in said.items()})
+        p.append(permuted([given], ("a", "b"), TASK, seed=0, permutations=1000, fewest=1)["map"])
+    for level in (0.2, 0.3):
+        assert np.mean(np.array(p) <= level + 0.03) <= level + 0.03  # two standard errors of 1,000 permutations
 
 
 def test_chosen_thresholds_that_one_arm_lacks_are_compared_with_nothing() -> None:

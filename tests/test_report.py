@@ -148,6 +148,13 @@ def test_arms_tell_how_many_images_they_learned_from(whole: DrawnRun) -> None:
     assert counts["synthetic-only"] == ("0", f"{2 * sizes[0]}")
 
 
+def test_the_number_of_real_images_is_that_of_the_record_where_it_has_one(tmp_path: Path) -> None:
+    run = DrawnRun(tmp_path / "run").ingest().classify(0, "real")
+    path = run.root / "fold-0" / "classify" / "real" / "stage.json"
+    files.write_json(path, files.read_json(path) | {"summary": {"real_images": 5}})
+    assert [arm.real for arm in tables.arms(collect(run.artifacts()))] == ["5"]
+
+
 def test_an_arm_of_an_expansion_that_was_made_again_is_said_to_be_out_of_date(tmp_path: Path) -> None:
     run = DrawnRun(tmp_path / "run").ingest().expand(0).classify(0, "real+geca")
     assert "out of date" not in render(run.artifacts()).html
@@ -192,6 +199,13 @@ def test_a_model_that_saw_other_patients_is_called_out(whole: DrawnRun, page: st
     html = render(run.artifacts()).html
     assert "generator geca, fold 1. Their results must not be used" in html
     assert "none has seen a patient who is tested" not in html
+
+
+def test_trainings_that_not_all_arms_have_are_said_to_be_in_no_difference(page: str, tmp_path: Path) -> None:
+    run = DrawnRun(tmp_path / "run", auc=lambda _arm, _fold: 0.7).everything()
+    assert "equally often" not in page
+    run.classify(1, "real@1")
+    assert "equally often: classify real@1, fold 1 can be seen" in render(run.artifacts()).html
 
 
 def test_a_score_name_is_taken_apart_even_if_its_label_holds_dots() -> None:

@@ -56,6 +56,18 @@ def test_an_interval_that_excludes_zero_is_no_proof_with_few_folds_or_among_many
         assert why in found
 
 
+@pytest.mark.parametrize("permuted", [0.06, None])
+def test_a_gain_that_swapping_arms_does_not_bear_out_is_no_proof(permuted: float | None) -> None:
+    """The p of the bootstrap is too small for few patients."""
+    for gain, what in ((HIGHER, "may have improved"), (LOWER, "may have made")):
+        gains = dict.fromkeys([("real+geca", plain) for plain in PLAIN], gain)
+        (found,) = answer(comparisons_of(gains=gains, p=0.001, permuted=permuted)).headlines
+        assert what in found
+        assert "by other tests it may be chance" in found
+    (gained, *_) = answer(comparisons_of(gains=gains, p=0.001, permuted=0.05)).gains
+    assert gained.verdict == "lower"
+
+
 def test_three_repeats_of_one_fold_are_one_fold() -> None:
     gains = dict.fromkeys([("real+geca", plain) for plain in PLAIN], HIGHER)
     found = answer(comparisons_of(gains=gains, folds=1, repeats=3, p=0.01))

@@ -8,6 +8,7 @@ from medsynth.report import words
 
 VERDICTS = ("higher", "perhaps higher", "undecided", "perhaps lower", "lower")  # the best first
 SHUFFLED = "shuffled-labels"
+BY_OTHERS = "by other tests it may be chance"
 FEWEST_FOLDS = 3  # intervals are over patients: fewer say nothing of the luck of what was learned from whom
 
 
@@ -24,16 +25,28 @@ class Gain:
     folds: int  # that have both arms
     trainings: int  # of each arm: folds times repeats
     alpha: float = 0.05
+    permutation_p: float | None = None  # of arms swapped within patients
 
     @property
     def verdict(self) -> str:
-        """`higher` or `lower` only where zero is outside the interval, the adjusted p is small, and no single fold can
-        have been the reason, however often it was trained on; `perhaps` where the interval alone says so."""
+        """`higher` or `lower` only where zero is outside the interval, the adjusted p is small and so is that of the
+        permutation, which holds for few patients, too, and no single fold can have been the reason, however often it
+        was trained on; `perhaps` where the interval alone says so."""
         if self.low is None or self.high is None or self.low <= 0 <= self.high:
             return "undecided"
-        clear = self.p is not None and self.p < self.alpha and self.folds >= FEWEST_FOLDS
+        clear = self.is_adjusted and self.is_permuted and self.folds >= FEWEST_FOLDS
         direction = "higher" if self.low > 0 else "lower"
         return direction if clear else f"perhaps {direction}"
+
+    @property
+    def is_adjusted(self) -> bool:
+        """Whether the adjusted p is small."""
+        return self.p is not None and self.p < self.alpha
+
+    @property
+    def is_permuted(self) -> bool:
+        """Whether trainings swapped within patients seldom differ as much."""
+        return self.permutation_p is not None and self.permutation_p <= self.alpha
 
 
 @dataclass(frozen=True)
@@ -65,7 +78,7 @@ def _gain(of: Comparison, known: Comparisons, trainings: int) -> Gain:
     change = of.changes[known.primary]
     return Gain(
         of.arm, of.baseline, change.difference, change.low, change.high, of.holm_p, len(set(of.folds)), trainings,
-        round(1 - known.level, 12),
+        round(1 - known.level, 12), change.permutation_p,
     )  # fmt: skip
 
 
@@ -120,17 +133,19 @@ def _verdict(found: list[Gain]) -> str:
         others = [words.baseline(b) for b, verdict in verdicts.items() if verdict != "higher"]
         what = others[0] if len(others) == 1 else f"{len(others)} of the {len(found)} arms without a generator"
         return f"improved on {alone}, but are not shown to beat {what}."
-    unsettled = (
-        f"{words.count(first.folds, 'fold')} cannot settle it"
-        if first.folds < FEWEST_FOLDS
-        else "held together with the other comparisons, it may be chance"
-    )
+    unsettled = _unsettled(first)
     doubts = {
         "lower": f"made the classifier worse than {alone}.",
         "perhaps higher": f"may have improved on {alone}; {unsettled}.",
         "perhaps lower": f"may have made the classifier worse than {alone}; {unsettled}.",
     }
     return doubts.get(first.verdict, "are not shown to help.")
+
+
+def _unsettled(gain: Gain) -> str:
+    if gain.folds < FEWEST_FOLDS:
+        return f"{words.count(gain.folds, 'fold')} cannot settle it"
+    return BY_OTHERS if gain.is_adjusted else "held together with the other comparisons, it may be chance"
 
 
 def _sentence(found: list[Gain], known: Comparisons) -> str:
@@ -190,7 +205,8 @@ def _caution(known: Comparisons, found: Iterable[Gain], has_patients: bool) -> s
     once = all(arm.repeats == 1 for arm in known.arms)
     said = [
         f"Intervals and p-values are over patients (a bootstrap of {known.resamples:,} resamples, the same for both "
-        "sides; Holm's adjustment is of its p-values) and take the trained classifiers as they are."
+        "sides; Holm's adjustment is of its p-values) and take the trained classifiers as they are. A difference is "
+        "called proven only where arms swapped within patients seldom differ as much, too."
     ]
     if once:
         also = " in a fold" if len({fold for arm in known.arms for fold in arm.folds}) > 1 else ""

@@ -172,6 +172,17 @@ class Found:
                 found.append(f"{of[arm].artifact.name} was trained otherwise than the fold's other arms ({why})")
         return found
 
+    @cached_property
+    def uneven(self) -> list[str]:
+        """The trainings that take no part in differences, for not all arms of their fold have as many."""
+        found = []
+        for fold in self.folds:
+            marks = (None, self.cohort.training(fold).patients_hash())
+            of = {m.kind: m for m in self.of("classify") if m.fold == fold and m.record.get("trained_on") in marks}
+            otherwise = arms.unlike({arm: made.record for arm, made in of.items()})
+            found += [of[name].artifact.name for name in arms.uneven(of.keys() - otherwise.keys())]
+        return sorted(found)
+
     def outdated(self) -> list[str]:
         """Sentences about artifacts whose inputs were made again since, and arms that cannot be compared."""
         now = {m.path: m.record.get("made") for m in self.made}

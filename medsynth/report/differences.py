@@ -53,7 +53,8 @@ def table(found: Found, known: Comparisons) -> Table:
         f"p: of the bootstrap, by {known.resamples:,} resamples of the patients, the same for both arms, as is the "
         "interval; permuted: arms swapped within patients; over folds: a t-test that knows that folds share patients, "
         f"a dash for one fold; Holm: the bootstrap's p, adjusted for {words.count(family, 'declared comparison')}, a "
-        "dash is a control. Trained models are taken as they are."
+        "dash is a control. A difference is called proven only where the permuted p is small, too, which holds for few "
+        "patients. Trained models are taken as they are."
     )
     return Table(title, heads, rows, (found.comparisons_file,), remark=remark)
 

@@ -19,7 +19,7 @@ from medsynth.metrics.paired import FEWEST, Paired, Scored, paired
 from medsynth.metrics.permutation import PERMUTATIONS
 from medsynth.metrics.resampling import RESAMPLES
 from medsynth.report import forest, segmentation, words
-from medsynth.report.answer import FEWEST_FOLDS, Answer, Gain
+from medsynth.report.answer import BY_OTHERS, FEWEST_FOLDS, Answer, Gain
 from medsynth.report.collect import Found, Made
 from medsynth.report.proof import Row, Table
 
@@ -80,7 +80,8 @@ class MaskGain:
         of, folds = self.changes[DECIDES], len(self.folds)
         plain = variants.parted(self.kind)[0]
         alpha = round(1 - self.level, 12)
-        return Gain(self.kind, plain, of.value, of.low, of.high, self.holm_p, folds, folds, alpha)
+        adjusted, permuted = self.holm_p, of.permutation_p
+        return Gain(self.kind, plain, of.value, of.low, of.high, adjusted, folds, folds, alpha, permuted)
 
     @property
     def standing(self) -> str:
@@ -241,7 +242,7 @@ def answer(found: Found, *, alone: bool = True) -> Answer | None:
 def _unsettled(gain: MaskGain) -> str:
     folds = len(gain.folds)
     few = folds < FEWEST_FOLDS
-    return f"{words.count(folds, 'fold')} cannot settle it" if few else "by other tests it may be chance"
+    return f"{words.count(folds, 'fold')} cannot settle it" if few else BY_OTHERS
 
 
 def names(known: Sequence[MaskGain]) -> list[str]:

@@ -152,7 +152,8 @@ def _generators(arm: str) -> str:
 
 def _gained(gain: Gain, source: str) -> Line:
     interval = "" if gain.low is None or gain.high is None else words.between(gain.low, gain.high)
-    note = f"bootstrap p, adjusted by Holm, {words.chance(gain.p)}" if gain.p is not None else ""
+    permuted = f"; permuted {words.chance(gain.permutation_p)}" if gain.permutation_p is not None else ""
+    note = f"bootstrap p, adjusted by Holm, {words.chance(gain.p)}{permuted}" if gain.p is not None else ""
     return Line(_generators(gain.arm), words.signed(gain.difference), interval, note, source)
 
 

@@ -7,7 +7,7 @@ from statistics import fmean
 from medsynth.artifacts.cohort import NO_FOLD, Cohort, Sample
 from medsynth.artifacts.scores import LOWER_IS_BETTER
 from medsynth.report import words
-from medsynth.report.collect import NOTHING, Found, mean_and_spread
+from medsynth.report.collect import NOTHING, Found, Made, mean_and_spread
 
 SIDE_BY_SIDE = 8
 
@@ -118,11 +118,17 @@ def arms(found: Found) -> list[ArmRow]:
     rows = []
     for name in found.arms:
         folds = found.of("classify", name)
-        alone = name.startswith("synthetic-only")
-        real = [0 if alone else len(found.cohort.training(arm.fold or 0).samples) for arm in folds]
+        real = [_real_images(found, arm) for arm in folds]
         made = [expansion.images if (expansion := found.expansion_of(arm)) else 0 for arm in folds]
         rows.append(ArmRow(words.arm(name), words.meaning(name), _range(real), _range(made), any(made)))
     return rows
+
+
+def _real_images(found: Found, arm: Made) -> int:
+    """As many as it says that it learned from; where it does not, those that the fold trains on now."""
+    if (told := arm.get("summary").get("real_images")) is not None:
+        return int(told)
+    return 0 if arm.kind.startswith("synthetic-only") else len(found.cohort.training(arm.fold or 0).samples)
 
 
 def scores(found: Found, unit: str) -> ScoreTable:

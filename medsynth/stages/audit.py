@@ -5,7 +5,8 @@ the small pictures. New patients are those of selection and test: a generator th
 closer to the training images than they do.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from medsynth import evidence, interrupt, seeds
 from medsynth.artifacts import audit, cohort, features, scores
 from medsynth.artifacts.audit import Evidence
+from medsynth.artifacts.cohort import Cohort
 from medsynth.artifacts.scores import Score
 from medsynth.chain import REAL
 from medsynth.errors import BadData
@@ -26,6 +28,7 @@ from medsynth.metrics.measured import Bootstrap, Measured
 from medsynth.metrics.membership import membership_auc, true_positive_rate
 from medsynth.metrics.memorisation import Compared, Space
 from medsynth.metrics.nearest import Known
+from medsynth.rundir import LEAK, Artifact
 
 FEATURES, APPEARANCE = "features", "appearance"
 MOST = 5000  # synthetic images that are compared, evenly spaced; for copies equal in every pixel all are looked at
@@ -65,7 +68,8 @@ def run(job: Job) -> Result:
         "of_new_patients": len(material.new),
         **{name: round(found[name].value, 4) for name in SHOWN if name in found},
     }
-    notes = [*reasons, *notes, *_of_spaces(found), *_of_cohort(counts), *_of_membership(job, attacks, found)]
+    notes = [*reasons, *notes, *_of_spaces(found), *_of_cohort(counts), *_of_references(job, material.cohort)]
+    notes += _of_membership(job, attacks, found)
     return Result(summary, material.cohort.training(job.fold).patients_hash(), tuple(notes))
 
 
@@ -180,12 +184,9 @@ def _attacks(job: Job, material: Material) -> list[Attack]:
     others = material.cohort.selection(job.fold).samples
     if not others or not job.settings.membership_images:
         return []
-    generators, coded = (
-        {artifact.fold: artifact.folder for artifact in job.references if artifact.stage == stage}
-        for stage in ("generator", "codec")
-    )
     references = {
-        fold: Knower.load(generators[fold], coded[fold], job.device) for fold in generators if fold is not None
+        fold: Knower.load(of["generator"], of["codec"], job.device)
+        for fold, of in trusted(job.references, material.cohort).items()
     }
     own = Knower.load(job.input("generator"), job.input("codec"), job.device)
 
@@ -195,6 +196,20 @@ def _attacks(job: Job, material: Material) -> list[Attack]:
 
     asked = Asked(draw_seeds(_seed(job)), job.settings.membership_images, progress)
     return attack(own, references, (material.training, others), asked)
+
+
+def trusted(references: Iterable[Artifact], everyone: Cohort) -> dict[int, dict[str, Path]]:
+    """fold -> stage -> folder, of the generators that have seen nobody whom their fold tests: they and their codecs
+    learned from just those that it trains on now, and no leak was forced."""
+    folds: dict[int, list[Artifact]] = {}
+    for artifact in references:
+        folds.setdefault(artifact.fold or 0, []).append(artifact)
+    marks = {fold: everyone.training(fold).patients_hash() for fold in folds}
+    return {
+        fold: {artifact.stage: artifact.folder for artifact in both}
+        for fold, both in folds.items()
+        if all(LEAK not in (known := a.record()) and known.get("trained_on") == marks[fold] for a in both)
+    }
 
 
 def _knowledge(found: Attack, bootstrap: Bootstrap) -> Iterator[tuple[str, Score]]:
@@ -231,6 +246,17 @@ def _of_cohort(counts: Mapping[str, int]) -> list[str]:
     return [
         f"The cohort shows the same picture under two patients {exact + near} time(s), {exact} of them in every pixel "
         "(duplicates.csv): check the patient column, for such a person may be trained on and tested."
+    ]
+
+
+def _of_references(job: Job, everyone: Cohort) -> list[str]:
+    folds = {a.fold for a in job.references} - trusted(job.references, everyone).keys()
+    if not folds or not job.settings.membership_images:
+        return []
+    return [
+        f"{len(folds)} generator(s) of other folds were not asked about membership (fold "
+        f"{', '.join(sorted(map(str, folds)))}): they or their codecs did not learn from just those whom their fold "
+        f"trains on, and may know the images: medsynth train-generator --model {job.kind}"
     ]
 
 

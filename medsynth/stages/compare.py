@@ -66,8 +66,12 @@ def gather(classified: Iterable[Artifact], everyone: Cohort) -> tuple[dict[int, 
     facts, unit = everyone.facts, everyone.units[-1]
     task = Task(facts.labels, facts.one_class, facts.ordinal)
     trained: dict[int, dict[str, dict[int, Training]]] = {}
-    known = sorted(classified, key=lambda a: (a.fold or 0, a.kind or ""))
-    notes, unlike = [], _unlike(known)
+    present = sorted(classified, key=lambda a: (a.fold or 0, a.kind or ""))
+    known = [artifact for artifact in present if _learned_here(artifact, everyone)]
+    notes = [
+        f"{a.name} learned from other patients than the fold's: it is left out." for a in present if a not in known
+    ]
+    unlike = _unlike(known)
     for artifact in known:
         assert artifact.fold is not None
         if why := unlike.get(artifact.name):
@@ -80,10 +84,32 @@ def gather(classified: Iterable[Artifact], everyone: Cohort) -> tuple[dict[int, 
         arm, repeat = arms.split(str(artifact.kind))
         trained.setdefault(artifact.fold, {}).setdefault(arm, {})[repeat] = training
     found = {}
+    notes += _even_out(trained)
     for fold, of in trained.items():
         test, selection = (_part(some, unit) for some in (everyone.testing(fold), everyone.selection(fold)))
         found[fold] = verdicts(test, selection, of, unit, task)
     return found, notes
+
+
+def _even_out(trained: Mapping[int, dict[str, dict[int, Training]]]) -> list[str]:
+    """Leave out the trainings that not all arms of their fold have, and say so with the command that completes them."""
+    told: dict[tuple[str, str], list[int]] = {}
+    for fold, of in trained.items():
+        names = [arms.again(arm, repeat) for arm, repeats in of.items() for repeat in repeats]
+        left = arms.uneven(names)
+        for arm, repeat in map(arms.split, left):
+            del of[arm][repeat]
+        for arm in [arm for arm, repeats in of.items() if not repeats]:
+            del of[arm]
+        if left:
+            lacking, seeds = arms.completing(names)
+            command = f"medsynth classify --arms {','.join(lacking)} --seeds {seeds}"
+            told.setdefault((", ".join(left), command), []).append(fold)
+    return [
+        f"Arms are compared after the same repeats: of fold {', '.join(map(str, folds))} is left out {left}, which not "
+        f"all arms have. They get it by {command}{''.join(f' --fold {fold}' for fold in folds)}."
+        for (left, command), folds in told.items()
+    ]
 
 
 def _unlike(classified: Iterable[Artifact]) -> dict[str, str]:
@@ -96,6 +122,15 @@ def _unlike(classified: Iterable[Artifact]) -> dict[str, str]:
         for of in folds.values()
         for arm, why in arms.unlike({arm: each.record() for arm, each in of.items() if each.exists()}).items()
     }
+
+
+def _learned_here(artifact: Artifact, everyone: Cohort) -> bool:
+    """Whether a classifier learned from the patients that its fold trains on now.
+
+    Where a leak was forced, none are recorded: it takes part, and the mark of the leak goes on from it.
+    """
+    mark = artifact.record().get("trained_on") if artifact.exists() else None
+    return mark is None or mark == everyone.training(artifact.fold or 0).patients_hash()
 
 
 def _part(some: Cohort, unit: str) -> Part:
@@ -166,9 +201,10 @@ def _summary(found: Comparisons) -> dict[str, Any]:
 
 
 def _said(comparison: Comparison, change: Change) -> str:
-    """`+0.031 (-0.004 to 0.066), bootstrap p 0.081, by Holm 0.24`."""
+    """`+0.031 (-0.004 to 0.066), bootstrap p 0.081, by Holm 0.24, permuted 0.09`."""
     between = f" ({change.low:.3f} to {change.high:.3f})" if change.low is not None else ""
-    return f"{change.difference:+.3f}{between}, bootstrap p {change.p:.2g}, by Holm {comparison.holm_p:.2g}"
+    permuted = f", permuted {change.permutation_p:.2g}" if change.permutation_p is not None else ""
+    return f"{change.difference:+.3f}{between}, bootstrap p {change.p:.2g}, by Holm {comparison.holm_p:.2g}{permuted}"
 
 
 def _cautions(found: Comparisons) -> list[str]:

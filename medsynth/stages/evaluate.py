@@ -54,6 +54,7 @@ def run(job: Job) -> Result:
         *(lambda name=name: _neighbourhoods(job, sets, name) for name in MEASURED if name in sets.named()),
         lambda: _parts(job, level),
         lambda: _likelihood(job, sets),
+        lambda: _band(job, sets),
         lambda: _qualities(job, sets),
         lambda: _diversity(job, sets, notes),
         *(lambda name=name: _vendi(job, sets, name) for name in MEASURED[:2]),
@@ -121,7 +122,7 @@ def _neighbourhoods(job: Job, sets: Sets, name: str) -> dict[str, Score]:
     some_images = some(part.owned.features, len(tested), _seed(job, name))
     near = neighbourhoods(tested.owned.features, some_images, job.settings.neighbours)
     found = {"precision": near.precision, "recall": near.recall, "density": near.density, "coverage": near.coverage}
-    return _named(name, {key: Score(value) for key, value in found.items()}, len(part), sets.extractor)
+    return _named(name, {key: Score(value) for key, value in found.items()}, len(some_images), sets.extractor)
 
 
 def _parts(job: Job, sets: Sets) -> dict[str, Score]:
@@ -160,18 +161,24 @@ def _of_label(job: Job, sets: Sets, label: int, called: str) -> dict[str, Score]
 
 
 def _likelihood(job: Job, sets: Sets) -> dict[str, Score]:
-    """FLD and the generalisation gap, with the band in which real images of unseen patients lie."""
+    """FLD and the generalisation gap."""
     seed, made = _seed(job, "likelihood"), sets.made.owned.features
     whole = fld.likelihood(sets.training.owned, sets.tested.owned, made, seed)
-    found = {"fld": Score(whole.fld), "gap": Score(whole.gap)}
-    if job.settings.reference_draws > 1:
-        band = fld.band(sets.training.owned, sets.tested.owned, made, seed, job.settings.reference_draws)
-        found |= {
-            "gap_z": Score(band.z),
-            "gap_of_real": Score(band.mean),
-            "gap_of_real_deviation": Score(band.deviation),
-        }
-    return _named("synthetic", found, whole.centres, sets.extractor)
+    return _named("synthetic", {"fld": Score(whole.fld), "gap": Score(whole.gap)}, whole.centres, sets.extractor)
+
+
+def _band(job: Job, sets: Sets) -> dict[str, Score]:
+    """The band in which the gap of real images of unseen patients lies: half of them take the synthetic ones' place."""
+    draws = job.settings.reference_draws
+    if draws < 2:
+        return {}
+    seed, made = _seed(job, "likelihood"), sets.made.owned.features
+    try:
+        band = fld.band(sets.training.owned, sets.tested.owned, made, seed, draws)
+    except Unmeasurable as reason:
+        raise Unmeasurable(f"of the gap between halves of the test patients, {reason}") from reason
+    found = {"gap_z": band.z, "gap_of_real": band.mean, "gap_of_real_deviation": band.deviation}
+    return _named("synthetic", {key: Score(value) for key, value in found.items()}, band.centres, sets.extractor)
 
 
 def _qualities(job: Job, sets: Sets) -> dict[str, Score]:

@@ -56,7 +56,8 @@ def statistics(found: Found) -> Answered:
     return Answered(
         f"{words.percent(known.level)} intervals by a paired bootstrap over patients ({known.resamples:,} resamples); "
         f"beside it {known.permutations:,} permutations of arms within patients, a t-test over folds that knows of "
-        "shared patients, and DeLong's test of single labels; Holm's adjustment over the declared comparisons.",
+        "shared patients, and DeLong's test of single labels; Holm's adjustment over the declared comparisons. Claimed "
+        "is what interval, adjusted p and permutation agree on.",
         found.comparisons_file,
     )
 
