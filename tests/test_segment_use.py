@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from conftest import copied
 from PIL import Image
 from shell import contents, done, medsynth
 
+from medsynth import applied
 from medsynth.artifacts import cohort, files, segmentations, weights
 from medsynth.data import pictures, png
 from medsynth.data.decoding import Square
@@ -369,3 +371,26 @@ def test_a_picture_keeps_its_proportions() -> None:
     assert pictures.shape_for((400, 300), 30) == (40, 30)
     assert pictures.shape_for((400, 300), 0) == (400, 300)
     assert pictures.shape_for((3, 1000), 1) == (1, 333)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_of_two_who_write_masks_to_the_same_place_the_second_is_refused_naming_the_first(
+    there: bool, trained: RunDirectory, album: Path, tmp_path: Path
+) -> None:
+    """Or masks of one's pictures would lie beside the table of the other's."""
+    asked = applied.Asked(album, tmp_path / "masked", "unet")
+    if there:
+        asked.folder.mkdir()
+    refusals = []
+
+    def meanwhile(*_: object) -> None:
+        words = ("--variant", "unet", "--apply", album / "wide.png", "--out", asked.folder, "--run", trained.root)
+        refusals.append(medsynth("segment", *words))
+
+    applied.run(trained, asked, meanwhile)
+    assert len(refusals) == len(table(asked.folder)) == 5
+    for refused in refusals:
+        assert refused.code == 4
+        assert f"is being made by process {os.getpid()} on" in refused.err
+    assert sorted(path.name for path in asked.folder.iterdir()) == ["masks", "masks.csv", "overlays"]
+    assert [*tmp_path.iterdir()] == [asked.folder]
