@@ -7,6 +7,7 @@ import struct
 import tokenize
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from medsynth.artifacts.arrays import LONGEST_HEADER
+from medsynth.data.safe_text import cell
 from medsynth.data.sources.labels import Labels, classes, several
 from medsynth.data.sources.listing import FOLD_OF, Asked, Entry, Listing
 from medsynth.errors import BadData
@@ -57,6 +59,7 @@ def _load(path: Path) -> dict[str, np.ndarray]:
     keys = [(f"{part}_images", f"{part}_labels") for part in FOLD_OF]
     try:
         with zipfile.ZipFile(path) as archive:
+            _refuse_ambiguous(path, archive)
             headers = [
                 (_header(archive, path.name, images), _header(archive, path.name, labels)) for images, labels in keys
             ]
@@ -89,9 +92,20 @@ class _Header:
         return math.prod(self.shape) * self.dtype.itemsize
 
 
+def _refuse_ambiguous(path: Path, archive: zipfile.ZipFile) -> None:
+    """Raise BadData or BadZipFile for a file of which numpy could read something else than what is judged here."""
+    with path.open("rb") as file:
+        if file.read(2) != b"PK":
+            raise zipfile.BadZipFile("it does not begin as an archive")
+    for name, times in Counter(archive.namelist()).items():
+        if times > 1 or not name.endswith(".npy"):
+            problem = f"{cell(name)!r} {times} times" if times > 1 else f"{cell(name)!r}, which is no array"
+            raise BadData(f"{path.name} holds {problem}", hint="is it whole? Download or copy it again")
+
+
 def _header(archive: zipfile.ZipFile, file: str, key: str) -> _Header:
     if f"{key}.npy" not in archive.namelist():
-        found = ", ".join(name.removesuffix(".npy") for name in archive.namelist()[:20])
+        found = ", ".join(cell(name.removesuffix(".npy")) for name in archive.namelist()[:20])
         needed = "train_images, train_labels, val_images, val_labels, test_images and test_labels"
         raise BadData(f"{file} has no array {key}; it has: {found}", hint=f"a MedMNIST file has {needed}")
     # Judged before anything is allocated: a few bytes can ask for all memory, as a header's length or an array's.
