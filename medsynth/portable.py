@@ -133,6 +133,8 @@ def _about(run: RunDirectory, facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write(path: Path, module: nn.Module, inputs: dict[str, Tensor], about: dict[str, Any]) -> None:
+    from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+
     part = path.with_name(f".{path.name}.part")
     with torch.no_grad():
         program = torch.onnx.export(
@@ -140,6 +142,9 @@ def _write(path: Path, module: nn.Module, inputs: dict[str, Tensor], about: dict
             verbose=False,
         )  # fmt: skip
     assert program is not None
+    ClearMetadataAndDocStringPass()(program.model)  # of every operation the lines of source that it came from
+    program.model.doc_string = None
+    program.model.metadata_props.clear()
     program.model.metadata_props["medsynth"] = json.dumps(about)
     program.save(part, external_data=False)
     part.rename(path)

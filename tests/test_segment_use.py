@@ -4,13 +4,15 @@ import csv
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import copied
 from PIL import Image
-from shell import contents, done, medsynth
+from shell import ROOT, contents, done, medsynth
 
 from medsynth import applied
 from medsynth.artifacts import cohort, files, segmentations, weights
@@ -171,6 +173,18 @@ def test_an_exported_segmenter_says_elsewhere_what_it_says_here(
     again = medsynth(*words, "--run", trained.root)
     assert again.code == 2
     assert "is there already" in again.err
+
+
+def test_an_exported_segmenter_does_not_say_where_it_was_made(trained: RunDirectory, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxscript")
+    path = tmp_path / "a.onnx"
+    done("segment", "--variant", "direct", "--export", "onnx", "--out", path, "--size", 16, "--run", trained.root)
+    content = path.read_bytes()
+    for place in (ROOT, Path.home(), tmp_path.parent, Path(sys.prefix), Path(torch.__file__).parents[1]):
+        assert str(place).encode() not in content, place
+    for word in (b".py", b"stack_trace", b"site-packages"):
+        assert word not in content, word
 
 
 def test_a_leak_that_somebody_forced_is_told_to_whoever_uses_the_segmenter(
