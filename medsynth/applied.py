@@ -165,10 +165,12 @@ def _publish(scratch: Path, folder: Path) -> None:
     """Let what is complete appear, the table last. A folder that is there stays the same one: a shell may be in it."""
     if scratch.parent != folder:
         scratch.rename(folder)
+        files.sync_folder(folder.parent)
         return
     for name in (MASKS, OVERLAYS, TABLE):
         (scratch / name).rename(folder / name)
     scratch.rmdir()
+    files.sync_folder(folder)
 
 
 def _notes(rows: list[Row]) -> list[str]:
