@@ -81,7 +81,19 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """NaN and infinity are refused: no reader should have to guess what they meant."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, _visible(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)) + "\n")
+
+
+def _visible(text: str) -> str:
+    """JSON in which what cannot be seen stands as its number, so that it steers nobody's terminal."""
+    lines = text.split("\n")
+    return "\n".join(
+        line if line.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in line) for line in lines
+    )
+
+
+def _escaped(character: str) -> str:
+    return f"\\u{ord(character):04x}" if character < "\x80" else json.dumps(character)[1:-1]
 
 
 @contextmanager
