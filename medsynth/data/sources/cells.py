@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,8 +75,8 @@ def spelled(column: str) -> str:
 
 def _header(cells: list[str], file: str) -> list[str]:
     header = [spelled(cell) for cell in cells]
-    for name in header:
-        if not name or header.count(name) > 1:
+    for name, times in Counter(header).items():
+        if not name or times > 1:
             problem = f"has two columns {name!r}" if name else "has a column without a name"
             raise BadData(f"{file} {problem}", hint="give every column a name of its own in the first line")
     return header
