@@ -4,6 +4,7 @@ import csv
 import errno
 import hashlib
 import json
+import math
 import os
 import tokenize
 from collections.abc import Callable, Iterator
@@ -109,7 +110,15 @@ def whole(path: Path, hint: str = AGAIN) -> Iterator[None]:
 
 
 def read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Raises ValueError for what is no JSON, and for numbers that write_json writes of none: NaN, infinity, 1e999."""
+    return json.loads(path.read_text(encoding="utf-8"), parse_constant=_finite, parse_float=_finite)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no number")
+    return number
 
 
 def make_folder(path: Path) -> None:
