@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from medsynth import guards, interrupt, plan, seeds, segmenters
+from medsynth import guards, interrupt, locks, plan, seeds, segmenters
 from medsynth.artifacts import files, weights
 from medsynth.data import images, pictures, png, safe_text
 from medsynth.data.decoding import Square
@@ -87,7 +87,7 @@ def refuse_occupied(path: Path, hint: str) -> None:
     above = next(folder for folder in path.resolve().parents if folder.exists())
     if not above.is_dir():
         raise BadUsage(f"{above} is a file, not a folder", hint=hint)
-    if path.exists() and not (path.is_dir() and all(inside.name == PART for inside in path.iterdir())):
+    if path.exists() and not (path.is_dir() and all(inside.name.startswith(PART) for inside in path.iterdir())):
         raise BadUsage(f"{path} is there already", hint=hint)
 
 
@@ -111,11 +111,24 @@ def found(run: RunDirectory, asked: Asked) -> list[Path]:
 def run(run: RunDirectory, asked: Asked, progress: Callable[[str, int, int], None] = lambda *_: None) -> dict[str, Any]:
     """Segment every picture in a folder; facts for people. The results appear when all of them are there.
 
-    Raises MissingStep without a trained segmenter, BadUsage for a place that holds something, BadData where no picture
-    can be read.
+    Raises MissingStep without a trained segmenter, BadUsage for a place that holds something, Refused for one that
+    another process writes to, BadData where no picture can be read.
     """
-    those, folder = found(run, asked), asked.folder.resolve()
+    found(run, asked)
+    folder = asked.folder.resolve()
     scratch = folder / PART if folder.is_dir() else folder.with_name(f".{folder.name}{PART}")
+    with locks.held(scratch.parent, scratch.name):
+        try:
+            return _masked(run, asked, scratch, progress)
+        finally:
+            locks.forget(scratch.parent, scratch.name)
+
+
+def _masked(
+    run: RunDirectory, asked: Asked, scratch: Path, progress: Callable[[str, int, int], None]
+) -> dict[str, Any]:
+    """The work, by the only process that does it; nothing came to that place since it was looked at."""
+    those = found(run, asked)
     shutil.rmtree(scratch, ignore_errors=True)
     for name in (MASKS, OVERLAYS):
         (scratch / name).mkdir(parents=True)
@@ -125,7 +138,7 @@ def run(run: RunDirectory, asked: Asked, progress: Callable[[str, int, int], Non
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
-    _publish(scratch, folder)
+    _publish(scratch, asked.folder.resolve())
     return {
         "images": len(rows) - sum(bool(row.problem) for row in rows),
         "unreadable": sum(bool(row.problem) for row in rows),
@@ -152,10 +165,12 @@ def _publish(scratch: Path, folder: Path) -> None:
     """Let what is complete appear, the table last. A folder that is there stays the same one: a shell may be in it."""
     if scratch.parent != folder:
         scratch.rename(folder)
+        files.sync_folder(folder.parent)
         return
     for name in (MASKS, OVERLAYS, TABLE):
         (scratch / name).rename(folder / name)
     scratch.rmdir()
+    files.sync_folder(folder)
 
 
 def _notes(rows: list[Row]) -> list[str]:

@@ -207,7 +207,7 @@ def show(common: Common, run: RunDirectory, outcomes: list[Outcome], next_comman
         console.outcome(o.artifact.name, o.state, o.summary)
         if common.verbose:
             record = o.artifact.record()
-            marks = f"id {record['id']}, made {record['made']}, {record['seconds']} s"
+            marks = f"id {record['id']}, made {record['made']}, {record.get('seconds', '?')} s"
             console.say(f"  {o.artifact.folder}: {marks}, from {record['inputs']}")
     if not common.quiet:
         for name, value in more.items():

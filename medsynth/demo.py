@@ -117,7 +117,7 @@ def _draw(folder: Path, common: Common) -> None:
 def _side_by_side(common: Common, run: RunDirectory, folds: list[int], asked: list[str]) -> None:
     """A command, one process a fold: small models gain more from that than from many threads in each product."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    words = [sys.executable, "-m", "medsynth", *asked, "--run", str(run.root), "--device", common.device]
+    words = [sys.executable, "-P", "-m", "medsynth", *asked, "--run", str(run.root), "--device", common.device]
     words += ["--threads", str(common.threads or max(1, cores // len(folds)))]
     words += ["--quiet"] if common.quiet else []
     children = [_start([*words, "--fold", str(fold)]) for fold in folds]

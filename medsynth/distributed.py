@@ -12,6 +12,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from medsynth.errors import BadUsage
+
+LEFT_OVER = "unset RANK WORLD_SIZE LOCAL_RANK, unless torchrun has set them"
+
 
 @dataclass(frozen=True)
 class World:
@@ -74,8 +78,19 @@ class World:
 
 
 def world() -> World:
-    """What torchrun says, else one process."""
-    return World(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
+    """What torchrun says, else one process. Raises BadUsage for variables that it would not set."""
+    rank, size = _number("RANK", 0), _number("WORLD_SIZE", 1)
+    if not 0 <= rank < size:
+        raise BadUsage(f"process RANK={rank} cannot be one of WORLD_SIZE={size}", hint=LEFT_OVER)
+    return World(rank, size)
+
+
+def _number(name: str, alone: int) -> int:
+    text = os.environ.get(name, str(alone))
+    try:
+        return int(text)
+    except ValueError:
+        raise BadUsage(f"{name}={text!r} is no number of a process", hint=LEFT_OVER) from None
 
 
 @contextmanager
@@ -92,7 +107,7 @@ def joined(device: str) -> Iterator[World]:
         yield here
         return
     if device == "cuda":
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
+        torch.cuda.set_device(_number("LOCAL_RANK", 0))
     backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
     # Ranks other than the first wait while it does what is not shared, which may take hours.
     distributed.init_process_group(backend, timeout=timedelta(days=7))
@@ -106,11 +121,8 @@ def leave(code: int) -> None:
     Python objects when they like, and one that does so while the interpreter goes away aborts a process whose work is
     done (torch 2.14: one in three with FSDP2 on gloo). Nothing is lost: what has to be kept was written and synced.
     """
-    if world().size == 1:
-        return
-    from torch import distributed
-
-    if not distributed.is_initialized():
+    distributed = sys.modules.get("torch.distributed")  # who has joined has loaded it
+    if distributed is None or not distributed.is_available() or not distributed.is_initialized():
         return
     distributed.destroy_process_group()
     sys.stdout.flush()

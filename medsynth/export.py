@@ -118,6 +118,7 @@ def _keep_reason(run: RunDirectory, asked: Asked, answer: str, why: str) -> None
     told = {"model": asked.model, "fold": asked.fold, "made": answer, "reason": asked.risk.strip(), "audit": why}
     files.append(run.root / EXPORTS, json.dumps(told))
     files.sync(run.root / EXPORTS)
+    files.sync_folder(run.root)  # the file may be new
 
 
 def _audited(run: RunDirectory, asked: Asked) -> tuple[bool, str, str]:

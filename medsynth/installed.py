@@ -45,7 +45,7 @@ def write_bill(out: Path) -> None:
     if not out.absolute().parent.is_dir():
         raise BadUsage(f"there is no folder {out.absolute().parent}", hint="name a file in a folder that is there")
     words = ["environment", "--output-format", "JSON", "--output-reproducible", "-o", str(out.absolute())]
-    command = [sys.executable, "-m", LISTER, *words, sys.executable]
+    command = [sys.executable, "-P", "-m", LISTER, *words]  # of itself: another Python would look into this folder
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     if ended.returncode:
         reason = (ended.stderr.strip().splitlines() or [f"it ended with {ended.returncode}"])[-1]

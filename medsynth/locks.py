@@ -5,7 +5,7 @@ import json
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -42,6 +42,12 @@ def held(folder: Path, name: str) -> Iterator[None]:
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
+
+
+def forget(folder: Path, name: str) -> None:
+    """Remove the file of a lock that this process holds, where none should be left; Windows keeps it."""
+    with suppress(OSError):
+        _path(folder, name).unlink()
 
 
 def refuse_held(folder: Path, name: str) -> None:

@@ -263,8 +263,8 @@ def why_stale(run: RunDirectory, recipe: Recipe, artifact: Artifact) -> str:
         for key in dict.fromkeys([*new, *old])
         if old.get(key) not in (new.get(key), sources.WITHHELD) and key not in OF_NO_ARM
     ]
-    if record["seed"] != recipe.seed:
-        changes.append(f"seed {record['seed']} -> {recipe.seed}")
+    if record.get("seed") != recipe.seed:
+        changes.append(f"seed {record.get('seed')} -> {recipe.seed}")
     changes += [
         f"{a.name} changed"
         for a in _looked_at(run, recipe, artifact)

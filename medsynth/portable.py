@@ -106,9 +106,14 @@ def export(run: RunDirectory, path: Path, variant: str, fold: int = 0, size: tup
     about = {"variant": variant, "fold": fold, "made": artifact.made, **_about(run, facts)}
     if leak := artifact.record().get(LEAK):
         about[LEAK] = leak
-    _write(path, _Run(model, list(numbers)), inputs, about)
+    content, differences = _content(_Run(model, list(numbers)), inputs, about), []
+
+    def check(written: Path) -> None:
+        differences.append(_difference(written, inputs, said))
+
+    files.write(path, lambda file: file.write(content), check=check)
     shapes = {name: tuple(value.shape) for name, value in inputs.items()}
-    return Written(path, shapes, _checked(path, inputs, said), about, marks(artifact))
+    return Written(path, shapes, differences[0], about, marks(artifact))
 
 
 def exportable(run: RunDirectory, path: Path, variant: str, fold: int) -> Artifact:
@@ -132,20 +137,25 @@ def _about(run: RunDirectory, facts: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _write(path: Path, module: nn.Module, inputs: dict[str, Tensor], about: dict[str, Any]) -> None:
-    part = path.with_name(f".{path.name}.part")
+def _content(module: nn.Module, inputs: dict[str, Tensor], about: dict[str, Any]) -> bytes:
+    """What stands in the file."""
+    from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+
     with torch.no_grad():
         program = torch.onnx.export(
             module.eval(), tuple(inputs.values()), input_names=list(inputs), output_names=["mask"], dynamo=True,
             verbose=False,
         )  # fmt: skip
     assert program is not None
+    ClearMetadataAndDocStringPass()(program.model)  # of every operation the lines of source that it came from
+    program.model.doc_string = None
+    program.model.metadata_props.clear()
     program.model.metadata_props["medsynth"] = json.dumps(about)
-    program.save(part, external_data=False)
-    part.rename(path)
+    content: bytes = program.model_proto.SerializeToString()
+    return content
 
 
-def _checked(path: Path, inputs: dict[str, Tensor], said: Tensor) -> float | None:
+def _difference(path: Path, inputs: dict[str, Tensor], said: Tensor) -> float | None:
     """How far onnxruntime is from torch at most. Raises MedsynthError where that is not rounding."""
     try:
         import onnxruntime  # type: ignore[import-untyped]
@@ -155,7 +165,6 @@ def _checked(path: Path, inputs: dict[str, Tensor], said: Tensor) -> float | Non
     (mask,) = session.run(None, {name: value.numpy() for name, value in inputs.items()})
     difference = float((torch.from_numpy(mask) - said).abs().max())
     if difference > CLOSE:
-        path.unlink()
         raise MedsynthError(
             f"the file would say something else than torch does, by up to {difference:.2g}",
             hint="another release of torch or onnxruntime",

@@ -277,9 +277,9 @@ def toml_value(value: Any) -> str:
     """A value as TOML writes it. Raises BadUsage for a file name whose bytes are no text."""
     if isinstance(value, tuple):
         return "[" + ", ".join(toml_value(item) for item in value) + "]"
-    text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    text = json.dumps(value, ensure_ascii=False)
     try:
         text.encode()
     except UnicodeEncodeError as error:
         raise BadUsage(f"{value!r} is not UTF-8 text", hint="rename the file or folder") from error
-    return text
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)

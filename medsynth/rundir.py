@@ -169,7 +169,11 @@ class RunDirectory:
         return f"medsynth {words} --run {shlex.quote(str(self.root))}"
 
     def recipe_text(self) -> str:
-        return (self.root / RECIPE).read_text(encoding="utf-8")
+        path = self.root / RECIPE
+        try:
+            return path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise BadUsage(f"the recipe {path} is not UTF-8 text: {error.reason} at byte {error.start}") from error
 
     def save_recipe(self, text: str) -> None:
         files.make_folder(self.root)

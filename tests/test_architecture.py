@@ -39,7 +39,8 @@ FLOORS = (
     {"arms", "chain", "perceptual", "variants"},
     {"byhand", "kinds", "presets", "rundir", "locks", "cost", "room"},
     {"artifacts", "installed", "sharding"},
-    {"errors", "shapes", "seeds", "draws", "player", "settings", "distributed", "interrupt"},
+    {"distributed"},
+    {"errors", "shapes", "seeds", "draws", "player", "settings", "interrupt"},
     {"sampling"},
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -221,6 +221,25 @@ def test_what_a_header_should_not_say_is_refused(tmp_path, tags, reason):
         looked_at(draw(tmp_path / "a.dcm", **tags))
 
 
+@pytest.mark.parametrize("value", [" YES", "yes", "Yes", "YES\\NO", "NO\\YES", "Y", "TRUE", "UNKNOWN"])
+@pytest.mark.parametrize("tag", ["BurnedInAnnotation", "RecognizableVisualFeatures", "SyntheticData"])
+def test_whatever_is_not_plainly_no_counts_as_yes(tmp_path, tag, value):
+    """Spaces, small letters, several values: others wrote the file, and none of them is a reason to let a text in."""
+    with pydicom.config.disable_value_validation():
+        path = draw(tmp_path / "a.dcm", **{tag: value})
+    with pytest.raises(Unreadable, match="it says of itself"):
+        dicom.header(path)
+
+
+@pytest.mark.parametrize(
+    ("value", "says_no"), [("NO", True), ("no ", True), ("NO\\NO", True), ("", False), (" ", False)]
+)
+def test_a_no_is_a_no_however_it_is_spelled_and_an_empty_tag_says_nothing(tmp_path, value, says_no):
+    with pydicom.config.disable_value_validation():
+        path = draw(tmp_path / "a.dcm", BurnedInAnnotation=value, SyntheticData=value)
+    assert dicom.header(path).says_no_text == says_no
+
+
 def packed_as(path: Path, syntax: str) -> Path:
     """The file with another transfer syntax in its header, and no pixels."""
     data = pydicom.dcmread(path)

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from conftest import copied
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from medsynth.artifacts import checkpoint, log
-from medsynth.distributed import World
+from medsynth.distributed import LEFT_OVER, World
 from medsynth.rundir import RunDirectory
 
 # Batches that two processes cannot share evenly, so that a mean of means would be wrong.
@@ -35,6 +36,24 @@ def test_the_processes_share_a_batch_evenly_without_gaps(size: int, batch_size: 
     shares = [World(rank, size).share(batch_size) for rank in range(size)]
     assert [row for share in shares for row in share] == [*range(batch_size)]
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+@pytest.mark.parametrize(
+    ("variables", "problem"),
+    [
+        ({"RANK": "x"}, "RANK='x' is no number of a process"),
+        ({"WORLD_SIZE": ""}, "WORLD_SIZE='' is no number of a process"),
+        ({"RANK": "2", "WORLD_SIZE": "2"}, "process RANK=2 cannot be one of WORLD_SIZE=2"),
+        ({"RANK": "-1"}, "process RANK=-1 cannot be one of WORLD_SIZE=1"),
+        ({"RANK": "1"}, "process RANK=1 cannot be one of WORLD_SIZE=1"),
+    ],
+)
+def test_variables_that_torchrun_would_not_set_are_one_line(
+    ingested: RunDirectory, variables: dict[str, str], problem: str
+) -> None:
+    refused = ended(start("ingest", at=ingested.root, **variables))
+    assert refused.code == 2
+    assert refused.err == f"error: {problem}\n  try: {LEFT_OVER}\n"
 
 
 def test_one_process_agrees_with_itself() -> None:

@@ -15,8 +15,10 @@ import unsafe
 from conftest import copied
 from fuzz_readers import MANIFESTS, READERS, read_manifest
 from fuzzing import Reader
-from shell import medsynth
+from shell import done, medsynth
 
+from medsynth import demo
+from medsynth.command import Common
 from medsynth.errors import BadData, MedsynthError
 from medsynth.rundir import RunDirectory
 
@@ -100,6 +102,7 @@ def test_a_pickle_is_converted_only_by_the_command_for_it_and_by_a_torch_that_is
         "from multiprocessing import Pool", "from concurrent import futures\nfutures.ProcessPoolExecutor()",
         "Model.from_pretrained('x')", "timm.create_model('x')",
         "timm.create_model('x', pretrained=True)",
+        "[sys.executable, '-m', 'x']", "(sys.executable, '-c', 'x')",
     ],
 )  # fmt: skip
 def test_the_rule_of_the_architecture_knows_the_ways_to_execute_what_is_read(source: str) -> None:
@@ -113,6 +116,26 @@ def test_what_is_allowed_is_allowed_in_one_place_alone() -> None:
     fetch = "def f():\n    import urllib.request"
     assert [*unsafe.faults(fetch, unsafe.MAY_FETCH)] == []
     assert [*unsafe.faults("import urllib.request", unsafe.MAY_FETCH)]
+    assert [*unsafe.faults("[sys.executable, '-P', '-m', 'x']", "data/images.py")] == []
+
+
+def planted(folder: Path) -> Path:
+    """A folder of programs that are called as libraries are; each says that it was executed."""
+    for name in ("torch", "json", "medsynth", "cyclonedx_py"):
+        (folder / name).mkdir(parents=True)
+        for file in ("__init__.py", "__main__.py"):
+            (folder / name / file).write_text(f"open({str(folder / EXECUTED)!r}, 'w').close()")
+    return folder
+
+
+def test_no_program_in_the_current_directory_is_executed(tmp_path: Path, ingested: RunDirectory) -> None:
+    here = planted(tmp_path / "here")
+    torch.save({"x": torch.ones(2)}, tmp_path / "a.pth")
+    done("weights", "convert", "../a.pth", "--out", "../a.safetensors", at=here)
+    done("doctor", "--sbom", "../bill.json", at=here)
+    with contextlib.chdir(here):
+        demo._side_by_side(Common(run=ingested.root, device="cpu", quiet=True), ingested, [0], ["status"])
+    assert not (here / EXECUTED).exists()
 
 
 @pytest.mark.parametrize(

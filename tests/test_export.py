@@ -1,6 +1,7 @@
 """What leaves a run has passed its audit, or somebody said why not; and it names no patient."""
 
 import csv
+import errno
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ from shell import contents, done, medsynth
 from medsynth.artifacts import cohort, files
 from medsynth.artifacts.cohort import MASKS
 from medsynth.data.png import encode, read
-from medsynth.rundir import RunDirectory
+from medsynth.rundir import EXPORTS, RunDirectory
 
 
 @pytest.fixture
@@ -179,6 +180,57 @@ def test_what_is_being_exported_is_not_made_again_meanwhile(
     assert f"cannot be made again now: process {os.getpid()} on " in met[0].err
     assert " exports it" in met[0].err
     done(*words)
+
+
+def test_a_set_that_finds_no_place_has_left_its_reason_in_the_run_before(
+    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a set could be there, and its reason nowhere."""
+    synced: set[int] = set()
+    rename, sync = os.rename, os.fsync
+
+    def refuse(source: Path, target: Path) -> None:
+        if Path(target) == tmp_path / "out":
+            assert {(run.root / EXPORTS).stat().st_ino, run.root.stat().st_ino} <= synced
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        rename(source, target)
+
+    def seen(handle: int) -> None:
+        synced.add(os.fstat(handle).st_ino)
+        sync(handle)
+
+    monkeypatch.setattr(os, "rename", refuse)
+    monkeypatch.setattr(os, "fsync", seen)
+    failed = medsynth("export", tmp_path / "out", "--acknowledge-risk", "the board knows", "--run", run.root)
+    assert (failed.code, os.strerror(errno.EIO) in failed.err) == (1, True)
+    assert json.loads((run.root / EXPORTS).read_text())["reason"] == "the board knows"
+    assert [path for path in tmp_path.iterdir() if "out" in path.name] == []
+
+
+@pytest.mark.parametrize("form", ["folder", "npz", "dicom"])
+def test_every_file_of_a_set_is_synced_before_it_is_put_in_place(
+    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    synced: set[int] = set()
+    missing: list[str] = []
+    rename, sync = os.rename, os.fsync
+
+    def renamed(source: Path, target: Path) -> None:
+        inside = [Path(source), *Path(source).rglob("*")]
+        missing.extend(path.name for path in inside if path.stat().st_ino not in synced)
+        assert len(inside) > 2
+        rename(source, target)
+
+    def seen(handle: int) -> None:
+        synced.add(os.fstat(handle).st_ino)
+        sync(handle)
+
+    audited(run, passed=True)
+    monkeypatch.setattr(os, "rename", renamed)
+    monkeypatch.setattr(os, "fsync", seen)
+    done("export", tmp_path / "out", "--format", form, "--run", run.root)
+    assert missing == []
+    assert tmp_path.stat().st_ino in synced
 
 
 def test_the_place_of_the_run_does_not_leave_with_the_images(run: RunDirectory, tmp_path: Path) -> None:

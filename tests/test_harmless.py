@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from pictures import noise, save, table
+from pictures import medmnist, noise, save, table
 from shell import Ended, done, medsynth
 
 from medsynth.data import safe_text
@@ -23,6 +23,7 @@ PATIENTS = (
     "bidi\u202etxt.exe",
     "+2",
 )
+UNSEEN = "csi\x9b2Jbidi\u202eline\u2028tag\U000e0041"  # beyond ASCII: they steer as well
 STEMS = ("=1+1", "<b onload=alert(1)>", "\x1b[31mred", "$(touch x)", "a;b&c", "con", "-rf", "％41")
 
 
@@ -36,7 +37,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Ended]
         image = image if not safe_text.is_device(image) else f"_{image}"
         save(folder / image, noise(n))
         rows.append({"image": image, "patient": f"{PATIENTS[n % 8]}{n % 12}", "dx": CLASSES[n % 3]})
-    source, run = table(folder / "=labels <i>.csv", rows), folder / "run"
+    source, run = table(folder / f"=labels <i>{UNSEEN}.csv", rows), folder / "run"
     ended = [done("ingest", source, "--label", "dx", "--folds", 2, "--image-size", 8, "--no-mirror", "--run", run)]
     ended += [done(command, "--run", run) for command in ("status", "report")]
     ended += [done("status", "--json", "--run", run), done("classify", "--dry-run", "--arms", "real", "--run", run)]
@@ -99,6 +100,43 @@ def test_the_page_holds_no_script_and_asks_for_nothing_from_elsewhere(hostile: t
 
 def test_what_programs_read_holds_no_control_character(hostile: tuple[Path, list[Ended]]) -> None:
     for path in (p for p in hostile[0].rglob("*") if p.suffix in (".json", ".jsonl", ".toml", ".csv", ".html")):
-        raw = path.read_bytes()
-        assert not set(raw) & (set(range(32)) - set(b"\n\t")), path
-        assert b"\x7f" not in raw, path
+        assert path.read_text(encoding="utf-8").replace("\n", "").isprintable(), path
+
+
+@pytest.mark.parametrize("kind", ["folder", "medmnist"])
+def test_the_name_of_a_source_steers_nothing(tmp_path: Path, kind: str) -> None:
+    source = tmp_path / f"{UNSEEN}\nerror: forged.npz"
+    words: list[object] = ["--image-size", 8, "--no-mirror"]
+    if kind == "medmnist":
+        medmnist(source)
+    else:
+        for n in range(24):
+            save(source / "ab"[n % 2] / f"{n}{UNSEEN}\nerror: forged.png", noise(n))
+        words += ["--every-image-is-a-patient", "--folds", 2]
+        bad = source / "a" / f"bad{UNSEEN}\nerror: forged.png"
+        bad.write_bytes(b"no picture")
+        words += ["--allow-bad", 1]
+    said = [done("ingest", source, *words, "--run", tmp_path / "run")]
+    said += [done("report", "--run", tmp_path / "run"), done("status", "--run", tmp_path / "run")]
+    for path in (p for p in (tmp_path / "run").rglob("*") if p.suffix in (".json", ".toml", ".csv", ".html")):
+        text = path.read_text(encoding="utf-8")
+        assert text.replace("\n", "").isprintable(), path
+        assert "\nerror: forged" not in text or path.suffix == ".html", path  # where a new line is a space
+    for ended in said:
+        assert (ended.out + ended.err).replace("\n", "").isprintable()
+        assert "\nerror: forged" not in ended.out + ended.err
+    assert done("ingest", "--run", tmp_path / "run").out.count("up to date") == 1
+
+
+def test_the_name_of_a_column_is_one_line(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        save(tmp_path / name, noise(0))
+    row = {"image": "a.png", "patient": "1", "dx\nerror: forged": "0", "zwnj\u200cname": "x"}
+    path = table(tmp_path / "a.csv", [row, row | {"image": "b.png"}])
+    for words in ((), ("--label", "qwertz"), ("--set", "ingest.official_split=qwertz")):
+        refused = medsynth("ingest", path, *words, "--run", tmp_path / "run")
+        assert refused.code in (2, 3)
+        assert "dx_error: forged" in refused.err
+        assert "\nerror: forged" not in refused.err
+    refused = medsynth("ingest", path, "--label", "zwnj\u200cname", "--run", tmp_path / "run")
+    assert "has no column" not in refused.err

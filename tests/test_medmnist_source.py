@@ -103,6 +103,32 @@ def test_an_array_that_claims_to_be_huge_is_refused_before_it_is_unpacked(tmp_pa
         read(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("train_labels", "holds 'train_labels', which is no array"),
+        ("train_images", "holds 'train_images', which is no array"),
+        ("train_labels.npy", r"holds 'train_labels\.npy' 2 times"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_file_that_numpy_would_read_otherwise_than_it_was_judged_is_refused(tmp_path, name, problem):
+    """Asked for `train_labels`, numpy takes a member of just this name before the array that was looked at."""
+    path = medmnist(tmp_path / "x.npz")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(name, b"text, and no array")
+    with pytest.raises(BadData, match=problem):
+        read(path)
+
+
+def test_an_array_with_an_archive_behind_it_is_refused(tmp_path):
+    """Python finds the archive, numpy the array, of whatever size that claims to be."""
+    path = medmnist(tmp_path / "x.npz")
+    path.write_bytes(b"\x93NUMPY\x01\x00" + path.read_bytes())
+    with pytest.raises(BadData, match="it does not begin as an archive"):
+        read(path)
+
+
 def test_half_a_file_is_refused(tmp_path):
     path = medmnist(tmp_path / "x.npz")
     path.write_bytes(path.read_bytes()[:700])

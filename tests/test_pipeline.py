@@ -430,6 +430,23 @@ def test_a_stage_that_fails_leaves_nothing_that_counts(ingested: RunDirectory, t
     assert remade("train-codec", "--set", "codec.weights=", "--fold", 0, "--run", ingested.root) == {"fold-0/codec/kl"}
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_a_record_with_what_is_no_number_is_damaged(ingested: RunDirectory, number: str) -> None:
+    path = ingested.artifact("ingest").folder / "stage.json"
+    path.write_text(path.read_text().replace('"images": ', f'"odd": {number}, "images": ', 1))
+    ended = medsynth("ingest", "--json", "--run", ingested.root)
+    assert ended.code == 3
+    assert f"{path} is damaged: ValueError {number} is no number" in ended.json["error"]
+
+
+def test_a_record_that_does_not_know_seed_and_seconds_is_enough(ingested: RunDirectory) -> None:
+    path = ingested.artifact("ingest").folder / "stage.json"
+    known = {key: value for key, value in json.loads(path.read_text()).items() if key not in ("seed", "seconds")}
+    path.write_text(json.dumps(known))
+    done("ingest", "--verbose", "--run", ingested.root)
+    done("ingest", "--force", "--run", ingested.root)
+
+
 def test_a_record_that_is_damaged_is_named(expanded: RunDirectory) -> None:
     path = expanded.artifact("encode", 0, "kl").folder / "stage.json"
     path.write_text(path.read_text()[:40])

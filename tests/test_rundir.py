@@ -57,6 +57,12 @@ def test_files_and_folders_have_the_names_that_old_runs_have(tmp_path: Path) -> 
     assert run.artifact("expand", 0, "geca").scratch(ID) == tmp_path / f"fold-0/expand/.geca-{ID}"
 
 
+def test_a_recipe_that_is_no_text_is_told_with_the_place(run: RunDirectory) -> None:
+    (run.root / "recipe.toml").write_bytes(b"seed = 0 # \xff\n")
+    with pytest.raises(BadUsage, match=r"the recipe .*a run/recipe\.toml is not UTF-8 text: .* at byte 11"):
+        run.recipe_text()
+
+
 def test_people_are_told_of_stage_kind_and_fold() -> None:
     run = RunDirectory(Path("run"))
     told = [run.artifact(*which).name for which in (("ingest",), ("expand", 0), ("expand", 0, "geca"))]

@@ -1,16 +1,22 @@
 """What a trained segmenter is used for: pictures of any size get masks, and other programs get a file."""
 
 import csv
+import errno
 import json
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import copied
+from faults import failing
 from PIL import Image
-from shell import contents, done, medsynth
+from shell import ROOT, contents, done, medsynth
 
+from medsynth import applied, portable
 from medsynth.artifacts import cohort, files, segmentations, weights
 from medsynth.data import pictures, png
 from medsynth.data.decoding import Square
@@ -169,6 +175,67 @@ def test_an_exported_segmenter_says_elsewhere_what_it_says_here(
     again = medsynth(*words, "--run", trained.root)
     assert again.code == 2
     assert "is there already" in again.err
+
+
+def test_an_exported_segmenter_does_not_say_where_it_was_made(trained: RunDirectory, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxscript")
+    path = tmp_path / "a.onnx"
+    done("segment", "--variant", "direct", "--export", "onnx", "--out", path, "--size", 16, "--run", trained.root)
+    content = path.read_bytes()
+    for place in (ROOT, Path.home(), tmp_path.parent, Path(sys.prefix), Path(torch.__file__).parents[1]):
+        assert str(place).encode() not in content, place
+    for word in (b".py", b"stack_trace", b"site-packages"):
+        assert word not in content, word
+
+
+@pytest.mark.parametrize("what", ["another answer", "no room"])
+def test_an_exported_segmenter_is_checked_and_synced_before_it_has_its_name(
+    what: str, trained: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    words = ("segment", "--variant", "direct", "--export", "onnx", "--size", 16, "--run", trained.root)
+    with failing() as count:
+        done(*words, "--out", tmp_path / "a.onnx")
+    (tmp_path / "a.onnx").unlink()
+    if what == "another answer":
+        monkeypatch.setattr(portable, "CLOSE", -1.0)
+        refused = medsynth(*words, "--out", tmp_path / "a.onnx")
+        assert "would say something else than torch does" in refused.err
+    else:
+        with failing(errno.ENOSPC, count() - 2):  # to be synced; its name and its folder come after
+            refused = medsynth(*words, "--out", tmp_path / "a.onnx")
+        assert "No space left on device" in refused.err
+    assert refused.code == 1
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_masks_of_new_pictures_survive_a_power_cut_once_they_are_said_to_be_there(
+    there: bool, trained: RunDirectory, album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    out, sync = tmp_path / "masked", os.fsync
+    if there:
+        out.mkdir()
+    moved: list[int] = []
+    rename = os.rename
+
+    def synced(handle: int) -> None:
+        seen.append(os.fstat(handle).st_ino)
+        sync(handle)
+
+    def renamed(source: Path, target: Path) -> None:
+        rename(source, target)
+        moved.append(len(seen))
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "rename", renamed)
+    done("segment", "--variant", "unet", "--apply", album / "wide.png", "--out", out, "--run", trained.root)
+    assert {path.stat().st_ino for path in out.rglob("*")} <= set(seen)
+    assert (out if there else tmp_path).stat().st_ino in seen[moved[-1] :]
 
 
 def test_a_leak_that_somebody_forced_is_told_to_whoever_uses_the_segmenter(
@@ -372,3 +439,26 @@ def test_a_picture_keeps_its_proportions() -> None:
     assert pictures.shape_for((400, 300), 30) == (40, 30)
     assert pictures.shape_for((400, 300), 0) == (400, 300)
     assert pictures.shape_for((3, 1000), 1) == (1, 333)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_of_two_who_write_masks_to_the_same_place_the_second_is_refused_naming_the_first(
+    there: bool, trained: RunDirectory, album: Path, tmp_path: Path
+) -> None:
+    """Or masks of one's pictures would lie beside the table of the other's."""
+    asked = applied.Asked(album, tmp_path / "masked", "unet")
+    if there:
+        asked.folder.mkdir()
+    refusals = []
+
+    def meanwhile(*_: object) -> None:
+        words = ("--variant", "unet", "--apply", album / "wide.png", "--out", asked.folder, "--run", trained.root)
+        refusals.append(medsynth("segment", *words))
+
+    applied.run(trained, asked, meanwhile)
+    assert len(refusals) == len(table(asked.folder)) == 5
+    for refused in refusals:
+        assert refused.code == 4
+        assert f"is being made by process {os.getpid()} on" in refused.err
+    assert sorted(path.name for path in asked.folder.iterdir()) == ["masks", "masks.csv", "overlays"]
+    assert [*tmp_path.iterdir()] == [asked.folder]

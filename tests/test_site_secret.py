@@ -94,6 +94,18 @@ def test_the_remark_does_not_say_who_uses_the_machine(tmp_path, monkeypatch):
     assert "xaviera" not in site_secret.remark()
 
 
+@pytest.mark.parametrize("name", [site_secret.ENVIRONMENT, "XDG_CONFIG_HOME"])
+def test_of_a_secret_outside_the_users_folder_the_remark_says_no_place(tmp_path, monkeypatch, name):
+    """It is written into the run, which others get."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for other in (site_secret.ENVIRONMENT, "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv(name, str(tmp_path / "xaviera"))
+    assert name in site_secret.remark()
+    assert str(tmp_path) not in site_secret.remark()
+    assert "xaviera" not in site_secret.remark()
+
+
 def test_it_is_synced_with_its_name_and_the_folders_that_are_new(config, monkeypatch):
     """Or a power cut could leave pseudonyms whose secret is gone."""
     seen, sync = [], os.fsync

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from shell import medsynth
+from shell import done, medsynth
 
 from medsynth import extractors, perceptual
 from medsynth.artifacts import files
@@ -136,6 +136,22 @@ def test_a_file_with_another_hash_is_refused_unless_that_is_said_and_then_its_na
     ended = medsynth("weights", "check", "--weights", f"alexnet={converted}", "--json")
     assert ended.code == 6
     assert [row["state"] for row in ended.json["weights"]] == ["wrong"]
+
+
+def test_that_a_hash_is_the_word_of_the_file_itself_is_said(converted: Path, as_published: str, tmp_path: Path) -> None:
+    """Anything can say of itself that it was made from the published file."""
+    header = {**identity.read_header(converted)[identity.METADATA]}
+    forged, other = tmp_path / "forged.safetensors", {"x": torch.ones(3)}
+    save_file(other, forged)
+    save_file(other, forged, header | {identity.CONTENT_SHA256: identity.content_digest(forged)})
+    assert store.find("alexnet", forged).mark == as_published
+    said = done("weights", "check", "--weights", f"alexnet={forged}").out
+    assert store.TOLD in " ".join(said.split())
+
+
+def test_a_hash_that_was_reckoned_is_no_word_of_the_file(places: tuple[Path, Path]) -> None:
+    save_file(TENSORS, places[0] / "test_vit.safetensors")
+    assert store.find("timm/test_vit").remark == ""
 
 
 def test_a_file_without_a_published_hash_is_known_by_its_own(converted: Path, places: tuple[Path, Path]) -> None:

@@ -47,6 +47,10 @@ def faults(source: str, name: str) -> Iterator[str]:
             if module == "zipfile" and name != MAY_OPEN_ARCHIVES:
                 yield f"{node.lineno}: {module}"
     for node in ast.walk(tree):
+        if isinstance(node, ast.List | ast.Tuple):
+            words = {word.value for word in node.elts if isinstance(word, ast.Constant)}
+            if words & {"-m", "-c"} and not words & {"-P", "-I"}:
+                yield f"{node.lineno}: a Python that looks into the current directory first"
         if isinstance(node, ast.Call):
             yield from (f"{node.lineno}: {fault}" for fault in _of_call(node, name, known))
 

@@ -4,6 +4,7 @@ import csv
 import errno
 import hashlib
 import json
+import math
 import os
 import tokenize
 from collections.abc import Callable, Iterator
@@ -81,7 +82,19 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """NaN and infinity are refused: no reader should have to guess what they meant."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, _visible(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)) + "\n")
+
+
+def _visible(text: str) -> str:
+    """JSON in which what cannot be seen stands as its number, so that it steers nobody's terminal."""
+    lines = text.split("\n")
+    return "\n".join(
+        line if line.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in line) for line in lines
+    )
+
+
+def _escaped(character: str) -> str:
+    return f"\\u{ord(character):04x}" if character < "\x80" else json.dumps(character)[1:-1]
 
 
 @contextmanager
@@ -97,7 +110,15 @@ def whole(path: Path, hint: str = AGAIN) -> Iterator[None]:
 
 
 def read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Raises ValueError for what is no JSON, and for numbers that write_json writes of none: NaN, infinity, 1e999."""
+    return json.loads(path.read_text(encoding="utf-8"), parse_constant=_finite, parse_float=_finite)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no number")
+    return number
 
 
 def make_folder(path: Path) -> None:

@@ -28,7 +28,7 @@ def convert(source: Path, out: Path) -> None:
     if not source.is_file():
         raise MissingWeights(f"there is no file {source.absolute()}", hint="medsynth weights list")
     out.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "medsynth.byhand.convert", str(source.absolute()), str(out.absolute())]
+    command = [sys.executable, "-P", "-m", "medsynth.byhand.convert", str(source.absolute()), str(out.absolute())]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     if ended.returncode:
         reason = (ended.stderr.strip().splitlines() or [f"the process ended with {ended.returncode}"])[-1]

@@ -52,6 +52,11 @@ def _digest(path: Path) -> str:
     return str(metadata[SOURCE_SHA256])
 
 
+def is_told(path: Path) -> bool:
+    """Whether the hash is what a converted file says of its source: whoever wrote it could say anything."""
+    return path.suffix == READABLE and SOURCE_SHA256 in read_header(path).get(METADATA, {})
+
+
 def read_header(path: Path) -> dict[str, Any]:
     """The header of a safetensors file: name -> type, shape and place of a tensor. Raises Damaged."""
     with path.open("rb") as file:

@@ -18,6 +18,7 @@ from medsynth.errors import BadUsage, MissingWeights
 
 State = Literal["ready", "missing", "wrong", "to convert"]
 DIGITS = 8  # of a hash, in names
+TOLD = "the hash is what the converted file says of its source: to be sure, convert the published file yourself"
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Seen:
     path: Path | None = None  # where it lies
     digest: str = ""  # its SHA-256 as it was published
     unverified: bool = False  # its hash is another one, and somebody said that this is meant
-    remark: str = ""  # what is wrong
+    remark: str = ""  # what is wrong, or to be known
     fix: str = ""  # what to do about it
 
     @property
@@ -73,7 +74,7 @@ def look(key: str, named: str | Path | None = None, *, unverified: bool = False)
         remark = f"{path} is a pickle: it has to be converted before it is read"
         out = path.with_suffix(identity.READABLE) if named else destination(asked)
         return Seen(asked, "to convert", path, digest, not fits, remark, convert_command(path, out))
-    return Seen(asked, "ready", path, digest, unverified=not fits)
+    return Seen(asked, "ready", path, digest, unverified=not fits, remark=TOLD if identity.is_told(path) else "")
 
 
 def places() -> list[Path]:

@@ -165,6 +165,7 @@ def _show(rows: list[dict[str, Any]]) -> None:
         shown.append((row["key"], row["state"], row["used_for"]))
         if row["state"] == "ready":
             shown.append(("", "file", f"{row['path']}  sha256 {row['sha256'][: store.DIGITS]}"))
+            shown += [("", "but", row["remark"])] if row["remark"] else []
             continue
         file = _file(row["file"], row["megabytes"], row["sha256_begins_with"])
         shown += [("", "file", file), ("", "from", row["from"]), ("", "to", row["to"])]

@@ -7,7 +7,7 @@ here has a value of a tag in it, but for numbers that say how large a picture is
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,7 +75,7 @@ def header(path: Path) -> Header:
         side = str(data.get("ImageLaterality") or data.get("Laterality") or "")
         return Header(
             patient=patient, instance=str(data.get("SOPInstanceUID", "")), eye=side if side in ("R", "L") else "",
-            frames=frames, is_stretched=_is_stretched(data), says_no_text=data.get("BurnedInAnnotation") == "NO",
+            frames=frames, is_stretched=_is_stretched(data), says_no_text=_says(data, "BurnedInAnnotation") == "NO",
         )  # fmt: skip
 
 
@@ -122,12 +122,20 @@ def _check_kind(data: "Dataset") -> None:
         raise Unreadable("it holds no image")
     if data.get("SOPClassUID") == SEGMENTATION:
         raise Unreadable("it holds a segmentation, and no image")
-    if data.get("SyntheticData") == "YES":
+    if _says(data, "SyntheticData") == "YES":
         raise Unreadable("it says of itself that it is synthetic: only images of patients are tested on")
-    if data.get("BurnedInAnnotation") == "YES":
+    if _says(data, "BurnedInAnnotation") == "YES":
         raise Unreadable("it says of itself that text is burned into its pixels")
-    if data.get("RecognizableVisualFeatures") == "YES":
+    if _says(data, "RecognizableVisualFeatures") == "YES":
         raise Unreadable("it says of itself that a person can be recognised in it")
+
+
+def _says(data: "Dataset", name: str) -> str:
+    """YES, NO, or "" for what is missing or empty. Whatever is there and is not plainly NO counts as YES."""
+    value = data.get(name)
+    several = value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else [value]
+    said = {str(one).strip(" \0").upper() for one in several if one not in (None, b"")} - {""}
+    return "" if not said else "NO" if said == {"NO"} else "YES"
 
 
 def _is_stretched(data: "Dataset") -> bool:

@@ -16,13 +16,22 @@ def tidy(text: str) -> str:
     return unicodedata.normalize("NFC", text).strip()
 
 
+def shown(text: str) -> str:
+    """A name as people and terminals may see it: in one line, what cannot be seen or steers becomes `_`.
+
+    >>> shown("a\\nb\\u202ec")
+    'a_b_c'
+    """
+    return text if text.isprintable() else "".join("_" if _is_control(character) else character for character in text)
+
+
 def cell(text: str) -> str:
     """What may be written into a table: control characters become `_`, a would-be formula gets an apostrophe.
 
     >>> cell("=1+1"), cell("a\\x1bb")
     ("'=1+1", 'a_b')
     """
-    printable = "".join("_" if _is_control(character) else character for character in tidy(text))
+    printable = shown(tidy(text))
     return f"'{printable}" if printable.startswith(FORMULA_STARTS) else printable
 
 

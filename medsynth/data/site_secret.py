@@ -79,13 +79,16 @@ def place() -> tuple[Path, bool]:
 
 
 def remark() -> str:
-    """What somebody has to know who has made pseudonyms, without the name of who uses the machine."""
-    path, home = place()[0], Path.home()
-    shown = f"~/{path.relative_to(home).as_posix()}" if path.is_relative_to(home) else str(path)
+    """What somebody has to know who has made pseudonyms. It stays in the run: no place of the machine is in it."""
+    (path, named), home = place(), Path.home()
+    shown = "medsynth/site-secret of XDG_CONFIG_HOME, which is made at the first use"
+    if named:
+        shown = f"the file that {ENVIRONMENT} names"
+    elif path.is_relative_to(home):
+        shown = f"~/{path.relative_to(home).as_posix()}, which is made at the first use"
     return (
-        f"Patients' ids became pseudonyms by the site secret in {shown}, which is made at the first use. Keep it: "
-        "without it these images cannot be read into this run again. Keep it to yourselves: with it, ids can be tried "
-        "out."
+        f"Patients' ids became pseudonyms by the site secret in {shown}. Keep it: without it these images cannot be "
+        "read into this run again. Keep it to yourselves: with it, ids can be tried out."
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from medsynth.data.safe_text import shown
 from medsynth.report import contents, differences, leaks, masks, provenance, summary, words
 from medsynth.report.answer import Answer
 from medsynth.report.collect import Found, collect
@@ -54,7 +55,7 @@ def render(artifacts: Iterable[Artifact], progress: Callable[[str, int, int], No
         unlike=masks.unlike(found),
         sections=sections,
     )
-    return Page(html, said, parts, found)
+    return Page("\n".join(shown(line) for line in html.split("\n")), said, parts, found)
 
 
 def _environment(found: Found) -> Environment:

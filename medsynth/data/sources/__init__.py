@@ -87,7 +87,9 @@ def recorded(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _what_is_there(path: Path) -> str:
-    neighbours = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+    neighbours = (
+        [other.name for other in path.parent.iterdir() if other.name.isprintable()] if path.parent.is_dir() else []
+    )
     close = get_close_matches(path.name, neighbours, n=1)
     return (
         f"did you mean {path.with_name(close[0])}?" if close else "medsynth ingest labels.csv, or a folder, or an .npz"

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,7 @@ class Table:
 
 def parse(path: Path, name: str = "") -> Table:
     """The cells of a table. Raises BadData, with the line, where it is not one. `name`: how it is told of."""
-    name = name or path.name
+    name = name or safe_text.shown(path.name)
     text, notes = _decode(path, name)
     first = text.partition("\n")[0]
     separator = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=first.count)
@@ -67,10 +68,15 @@ def parse(path: Path, name: str = "") -> Table:
     return Table(name, _header(rows[0], name), rows[1:], lines[1:], notes)
 
 
+def spelled(column: str) -> str:
+    """The name of a column as it is compared and shown."""
+    return safe_text.shown(safe_text.tidy(column))
+
+
 def _header(cells: list[str], file: str) -> list[str]:
-    header = [safe_text.tidy(cell) for cell in cells]
-    for name in header:
-        if not name or header.count(name) > 1:
+    header = [spelled(cell) for cell in cells]
+    for name, times in Counter(header).items():
+        if not name or times > 1:
             problem = f"has two columns {name!r}" if name else "has a column without a name"
             raise BadData(f"{file} {problem}", hint="give every column a name of its own in the first line")
     return header

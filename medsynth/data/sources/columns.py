@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-from medsynth.data.sources.cells import Table
+from medsynth.data.sources.cells import Table, spelled
 from medsynth.data.sources.labels import TAKEN, Labels, classes, is_missing, several, zero_or_one
 from medsynth.data.sources.listing import Asked
 from medsynth.errors import BadData, BadUsage
@@ -40,6 +40,7 @@ def usual(role: str, table: Table) -> list[str]:
 
 def require(flag: str, named: str, table: Table) -> str:
     """A column that the user named. Raises BadUsage with the nearest name."""
+    named = spelled(named)
     if named in table.header:
         return named
     close = get_close_matches(named.lower(), [column.lower() for column in table.header], n=1)

@@ -17,31 +17,31 @@ ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
 
 def read(path: Path, asked: Asked) -> Listing:
     """The listing of a folder. Raises Refused unless every image may be taken for a patient: nothing else says so."""
-    found = images(path)
-    asked.refuse_columns(f"the folder {path.name}")
+    found, root = images(path), path.resolve()
+    name = safe_text.shown(root.name)
+    asked.refuse_columns(f"the folder {name}")
     if not asked.every_image_is_a_patient:
         raise Refused(
-            f"the folder {path.name} does not say which images are of one patient",
+            f"the folder {name} does not say which images are of one patient",
             hint="write a table with the columns image, patient and label and ingest it with --patient patient; "
             "if there are no patients: --every-image-is-a-patient",
         )
-    root = path.resolve()
     relative = [file.relative_to(path).as_posix() for _, file in found]
 
     def where(rows: Sequence[int]) -> str:
-        return relative[rows[0]] + (f" and {len(rows) - 1} more" if len(rows) > 1 else "")
+        return safe_text.shown(relative[rows[0]]) + (f" and {len(rows) - 1} more" if len(rows) > 1 else "")
 
     labels = classes("class", [safe_text.tidy(name) for name, _ in found], where)
     pictures = [paths.inside(root, name, name) for name in relative]
     _refuse_links_to_one_file(pictures, relative)
     samples = safe_text.sample_names(file.stem for _, file in found)
     entries = tuple(
-        Entry(where=relative[i], sample=samples[i], patient=samples[i], labels=labels.rows[i], picture=pictures[i])
+        Entry(where=where([i]), sample=samples[i], patient=samples[i], labels=labels.rows[i], picture=pictures[i])
         for i in range(len(found))
     )
     return Listing(
-        source=root.name, labels=labels.names, one_class=True, ordinal=labels.ordinal, entries=entries,
-        has_patients=False, notes=(without_patients(root.name), *_left_out(path)),
+        source=name, labels=labels.names, one_class=True, ordinal=labels.ordinal, entries=entries,
+        has_patients=False, notes=(without_patients(name), *_left_out(path)),
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import struct
 import tokenize
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from medsynth.artifacts.arrays import LONGEST_HEADER
+from medsynth.data.safe_text import cell, shown
 from medsynth.data.sources.labels import Labels, classes, several
 from medsynth.data.sources.listing import FOLD_OF, Asked, Entry, Listing
 from medsynth.errors import BadData
@@ -30,7 +32,8 @@ MOST_PACKED = 1100  # times smaller than what is in it: no deflated array is sma
 
 def read(path: Path, asked: Asked) -> Listing:
     """The listing of a MedMNIST file. Raises BadData where it is not one, or too large."""
-    asked.refuse_columns(path.name)
+    file = shown(path.name)
+    asked.refuse_columns(file)
     arrays = _load(path)
     sizes = {part: len(arrays[f"{part}_labels"]) for part in FOLD_OF}
     names = [(part, number) for part, size in sizes.items() for number in range(size)]
@@ -38,15 +41,15 @@ def read(path: Path, asked: Asked) -> Listing:
     digits = len(str(max(sizes.values())))
     entries = tuple(
         Entry(
-            where=f"{path.name} {part}_images {number}", sample=(name := f"{part}-{number:0{digits}d}"), patient=name,
+            where=f"{file} {part}_images {number}", sample=(name := f"{part}-{number:0{digits}d}"), patient=name,
             labels=row, picture=arrays[f"{part}_images"][number], fold=FOLD_OF[part],
         )
         for (part, number), row in zip(names, labels.rows, strict=True)
     )  # fmt: skip
     return Listing(
-        source=path.name, labels=labels.names, one_class=labels.one_class, ordinal=labels.ordinal, entries=entries,
+        source=file, labels=labels.names, one_class=labels.one_class, ordinal=labels.ordinal, entries=entries,
         has_patients=False, has_split=True, notes=(
-            f"{path.name} has no patients: every image was taken for a patient of its own, and nothing tells whether "
+            f"{file} has no patients: every image was taken for a patient of its own, and nothing tells whether "
             "images of one person are in both the training and the test part of its official split.",
         ),
     )  # fmt: skip
@@ -57,6 +60,7 @@ def _load(path: Path) -> dict[str, np.ndarray]:
     keys = [(f"{part}_images", f"{part}_labels") for part in FOLD_OF]
     try:
         with zipfile.ZipFile(path) as archive:
+            _refuse_ambiguous(path, archive)
             headers = [
                 (_header(archive, path.name, images), _header(archive, path.name, labels)) for images, labels in keys
             ]
@@ -89,9 +93,20 @@ class _Header:
         return math.prod(self.shape) * self.dtype.itemsize
 
 
+def _refuse_ambiguous(path: Path, archive: zipfile.ZipFile) -> None:
+    """Raise BadData or BadZipFile for a file of which numpy could read something else than what is judged here."""
+    with path.open("rb") as file:
+        if file.read(2) != b"PK":
+            raise zipfile.BadZipFile("it does not begin as an archive")
+    for name, times in Counter(archive.namelist()).items():
+        if times > 1 or not name.endswith(".npy"):
+            problem = f"{cell(name)!r} {times} times" if times > 1 else f"{cell(name)!r}, which is no array"
+            raise BadData(f"{path.name} holds {problem}", hint="is it whole? Download or copy it again")
+
+
 def _header(archive: zipfile.ZipFile, file: str, key: str) -> _Header:
     if f"{key}.npy" not in archive.namelist():
-        found = ", ".join(name.removesuffix(".npy") for name in archive.namelist()[:20])
+        found = ", ".join(cell(name.removesuffix(".npy")) for name in archive.namelist()[:20])
         needed = "train_images, train_labels, val_images, val_labels, test_images and test_labels"
         raise BadData(f"{file} has no array {key}; it has: {found}", hint=f"a MedMNIST file has {needed}")
     # Judged before anything is allocated: a few bytes can ask for all memory, as a header's length or an array's.
@@ -125,7 +140,9 @@ def _check(part: str, images: _Header, labels: _Header) -> None:
 def _labels(path: Path, values: np.ndarray, names: Sequence[tuple[str, int]]) -> Labels:
     def where(rows: Sequence[int]) -> str:
         part, number = names[rows[0]]
-        return f"{path.name} {part}_labels, row {number}" + (f" and {len(rows) - 1} more" if len(rows) > 1 else "")
+        return f"{shown(path.name)} {part}_labels, row {number}" + (
+            f" and {len(rows) - 1} more" if len(rows) > 1 else ""
+        )
 
     values = values.reshape(len(values), -1).astype(np.int64)
     if values.shape[1] > 1:

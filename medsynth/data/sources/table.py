@@ -5,7 +5,7 @@ from pathlib import Path
 
 from medsynth.data import safe_text
 from medsynth.data.sources import columns, dicom, paths
-from medsynth.data.sources.cells import Table, parse
+from medsynth.data.sources.cells import Table, parse, spelled
 from medsynth.data.sources.labels import is_missing
 from medsynth.data.sources.listing import FOLD_OF, Asked, Entry, Listing, without_patients
 from medsynth.errors import BadData, BadUsage, Refused
@@ -39,7 +39,7 @@ def read(path: Path, asked: Asked) -> Listing:
         for i in range(len(samples))
     )  # fmt: skip
     return Listing(
-        source=path.name, labels=labels.names, one_class=labels.one_class, ordinal=labels.ordinal, entries=entries,
+        source=table.file, labels=labels.names, one_class=labels.one_class, ordinal=labels.ordinal, entries=entries,
         has_patients=patient is not None, has_split=asked.official_split is not None,
         notes=(*table.notes, *about_patients, *about_labels),
     )  # fmt: skip
@@ -109,6 +109,7 @@ def _texts(table: Table, column: str) -> list[str]:
 
 def _official(table: Table, column: str, patients: list[str]) -> list[int | None]:
     """The fold of each row, by a column that says train, valid or test. Raises BadData where it is none, or leaks."""
+    column = spelled(column)
     if column not in table.header:
         raise BadUsage(f"{table.file} has no column {column}", hint=f"its columns are: {', '.join(table.header)}")
     parts = [PARTS.get(text.casefold()) for text in table.column(column)]
