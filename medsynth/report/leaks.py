@@ -89,7 +89,7 @@ def _said(found: Found, sound: Found) -> Answer:
     elif masks.gains(found):
         void.append("masks")
     if not valid:
-        return VOID_ANSWER if void else masks.NO_ANSWER if found.only_masks else classified
+        return VOID_ANSWER if void else masks.no_answer(sound) if found.only_masks else classified
     first, *others = [*(_void(f" for {what}") for what in void), *valid]
     return reduce(Answer.beside, others, first)
 

@@ -20,7 +20,7 @@ from medsynth.metrics.permutation import PERMUTATIONS
 from medsynth.metrics.resampling import RESAMPLES
 from medsynth.report import forest, segmentation, words
 from medsynth.report.answer import BY_OTHERS, FEWEST_FOLDS, Answer, Gain
-from medsynth.report.collect import Found, Made
+from medsynth.report.collect import NOTHING, Found, Made
 from medsynth.report.proof import Row, Table
 
 DECIDES = "dice"
@@ -237,6 +237,19 @@ def answer(found: Found, *, alone: bool = True) -> Answer | None:
     )
     sentences = () if len(known) > 1 else (_sentence(known[0]),)
     return Answer(headlines, sentences, _caution(found, known, alone))
+
+
+def no_answer(found: Found) -> Answer:
+    """That nothing was compared; and how well lesions are found by what learned from real images alone."""
+    alone = [kind for kind in found.kinds("segment") if not variants.parted(kind)[1]]
+    rows = {kind: segmentation.row(kind, found.of("segment", kind)) for kind in alone}
+    dice = {row.name: row.main[0].said for row in rows.values() if row.main[0].said != NOTHING}
+    if not dice:
+        return NO_ANSWER
+    best = sorted(dice, key=lambda name: -float(dice[name]))
+    reached = words.listed(f"{dice[name]} ({name})" for name in best)
+    said = f"Segmenters that learned from real images alone reach, on test images, a mean Dice of {reached}."
+    return replace(NO_ANSWER, sentences=(*NO_ANSWER.sentences, said))
 
 
 def _unsettled(gain: MaskGain) -> str:
