@@ -91,6 +91,19 @@ def test_a_file_with_one_wrong_bit_is_passed_over_and_that_is_said(
     assert said == [f"the checkpoint {path} is damaged: it goes on from the other one, after step 10"]
 
 
+def test_a_wrong_bit_that_makes_the_newer_file_the_older_one_is_noticed(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, state(10))
+    checkpoint.save(tmp_path, state(20))
+    path = newest(tmp_path)
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b'step\\": 20', b'step\\": 2 '))  # a zero with another fifth bit is a blank
+    assert path.read_bytes() != whole
+    said: list[str] = []
+    assert (found := checkpoint.load(tmp_path, said.append)) is not None
+    assert found.facts["step"] == 10
+    assert said == [f"the checkpoint {path} is damaged: it goes on from the other one, after step 10"]
+
+
 def test_what_is_whole_is_not_talked_about(tmp_path: Path) -> None:
     said: list[str] = []
     checkpoint.load(tmp_path, said.append)

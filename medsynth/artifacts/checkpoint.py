@@ -1,7 +1,8 @@
 """The state of an unfinished training: two files taken in turn, so that one is always whole.
 
 Each is a safetensors file with the tensors of the model, its running mean and the optimiser; plain facts (step,
-seconds, rollbacks) stand as JSON in its header, and a hash of the tensors and of these facts.
+seconds, rollbacks) stand as JSON in its header, and a hash of the tensors and of these facts. The facts have one of
+their own, too: which file is the newer one is read from the header alone, and a wrong bit must not decide it unnoticed.
 """
 
 import hashlib
@@ -19,6 +20,7 @@ from torch import Tensor
 from medsynth.artifacts import files, weights
 
 FOLDER = ".checkpoint"
+OF_FACTS = "facts_sha256"
 
 
 @dataclass
@@ -39,7 +41,7 @@ def save(folder: Path, state: State) -> None:
     oldest = min(steps, key=lambda path: -1 if steps[path] >= state.facts["step"] else steps[path])
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()}
     said = json.dumps(state.facts)
-    weights.save_tensors(oldest, tensors, {"facts": said, "whole": _digest(tensors, said)})
+    weights.save_tensors(oldest, tensors, {"facts": said, OF_FACTS: _digest({}, said), "whole": _digest(tensors, said)})
 
 
 def load(folder: Path, say: Callable[[str], object] = lambda _sentence: None) -> State | None:
@@ -65,10 +67,12 @@ def _files(folder: Path) -> tuple[Path, Path]:
 
 
 def _step(path: Path) -> int:
-    """The step that a file holds; -1 when it is not there or cut off (safetensors checks header against length)."""
+    """The step that a file holds; -1 when it is not there, cut off (safetensors checks header against length), or its
+    facts are not those that were written."""
     try:
         with safe_open(path, "pt") as file:
-            return int(json.loads(file.metadata()["facts"])["step"])
+            said = file.metadata()
+        return int(json.loads(said["facts"])["step"]) if _is_told(said) else -1
     except Exception:
         return -1
 
@@ -81,11 +85,16 @@ def _whole(path: Path) -> State | None:
             said = file.metadata()
         known = {"whole": _digest(tensors, said["facts"]), "digest": _digest(tensors)}
         # By the names that are there, one of which may be what a wrong bit made of another.
-        rest = {name: digest for name, digest in said.items() if name != "facts"}
-        is_whole = rest in ({"whole": known["whole"]}, {"digest": known["digest"]}, {})
+        rest = {name: digest for name, digest in said.items() if name not in ("facts", OF_FACTS)}
+        is_whole = _is_told(said) and rest in ({"whole": known["whole"]}, {"digest": known["digest"]}, {})
         return State(tensors, json.loads(said["facts"])) if is_whole else None
     except Exception:
         return None
+
+
+def _is_told(said: dict[str, str]) -> bool:
+    """Whether the facts are those that were written. Earlier files do not tell."""
+    return said.get(OF_FACTS) in (None, _digest({}, said["facts"]))
 
 
 def _digest(tensors: dict[str, Tensor], facts: str = "") -> str:
