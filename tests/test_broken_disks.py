@@ -181,6 +181,9 @@ def test_a_run_on_a_read_only_disk_can_be_looked_at_and_is_not_written_to(
         shown = done("status", at=run.root).out
         assert "running" not in shown
         assert done("expand", at=run.root).out.count("up to date") == 2
+        taken = medsynth("export", tmp_path / "given", "--fold", 0, "--acknowledge-risk", "a test", at=run.root)
+        assert (taken.code, "exports.jsonl: Read-only file system" in taken.err) == (1, True), taken.err
+        assert not (tmp_path / "given").exists()  # a risk that cannot be written down is not taken
         assert contents(run.root) == before
 
 

@@ -190,3 +190,13 @@ def test_images_that_are_exported_are_not_made_again(run: RunDirectory) -> None:
         guards.refuse_busy(run, Recipe(), others)
         guards.refuse_busy(run, Recipe(), run.artifact("generator", 0, "geca"))
     guards.refuse_busy(run, Recipe(), images)
+
+
+def test_images_of_a_run_that_may_not_be_written_to_are_exported_all_the_same(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = made(run, "expand", 0, "geca")
+    before = sorted(run.root.rglob("*"))
+    monkeypatch.setattr("os.access", lambda path, mode: (path, mode) != (run.root, os.W_OK))
+    with guards.exporting(run, images):
+        assert sorted(run.root.rglob("*")) == before
