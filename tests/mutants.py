@@ -27,6 +27,7 @@ TESTS = {
     "medsynth/data/folds.py": "tests/test_folds.py",
     "medsynth/rundir.py": "tests/test_rundir.py",
     "medsynth/artifacts/cohort.py": "tests/test_cohort.py",
+    "medsynth/artifacts/checkpoint.py": "tests/test_checkpoint.py",
 }
 LONGEST_SECONDS = 60  # what takes longer is found: it does not end
 OTHERS: dict[type[ast.AST], type[ast.AST]] = {
@@ -143,6 +144,7 @@ def main(out: Path, *modules: str) -> None:
     import hypothesis
     import numpy  # noqa: F401
     import pydantic  # noqa: F401
+    import torch  # noqa: F401
     import typer  # noqa: F401  # all loaded once, for all forks
 
     sys.path[:0] = [str(ROOT), str(ROOT / "tests")]

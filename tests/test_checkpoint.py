@@ -1,13 +1,16 @@
 """Of two checkpoint files one is always whole, whatever happened to the other."""
 
+import hashlib
 import json
 import os
+import struct
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.torch import save_file
 from shell import contents
 
@@ -113,17 +116,32 @@ def test_what_is_whole_is_not_talked_about(tmp_path: Path) -> None:
     assert said == []
 
 
-def test_the_damaged_file_is_replaced_first_so_that_two_are_whole_again(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path, state(10))
+@pytest.mark.parametrize("first", [0, 10])
+@pytest.mark.parametrize("again", [15, 20])
+def test_the_damaged_file_is_replaced_first_so_that_two_are_whole_again(tmp_path: Path, first: int, again: int) -> None:
+    checkpoint.save(tmp_path, state(first))
     checkpoint.save(tmp_path, state(20))
     path = newest(tmp_path)
     content = path.read_bytes()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    assert step_in(tmp_path) == 10
-    checkpoint.save(tmp_path, state(15))
+    assert step_in(tmp_path) == first
+    checkpoint.save(tmp_path, state(again))
     assert newest(tmp_path) == path
     newest(tmp_path).write_bytes(b"")
-    assert step_in(tmp_path) == 10  # which a save in turn would have overwritten
+    assert step_in(tmp_path) == first  # which a save in turn would have overwritten
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_damaged_file_that_says_it_is_further_goes_before_a_place_that_is_free(tmp_path: Path, place: int) -> None:
+    checkpoint.save(tmp_path, state(20))
+    path = checkpoint._files(tmp_path)[place]
+    newest(tmp_path).rename(path)
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert step_in(tmp_path) is None
+    checkpoint.save(tmp_path, state(10))
+    assert list((tmp_path / FOLDER).iterdir()) == [path]
+    assert step_in(tmp_path) == 10
 
 
 def test_what_does_not_read_back_as_it_was_written_takes_nobodys_place(
@@ -150,7 +168,43 @@ def test_with_both_broken_there_is_none(tmp_path: Path) -> None:
     checkpoint.save(tmp_path, state(20))
     for path in (tmp_path / FOLDER).iterdir():
         path.write_bytes(path.read_bytes()[:50])
-    assert step_in(tmp_path) is None
+    said: list[str] = []
+    assert checkpoint.load(tmp_path, said.append) is None
+    assert said == [f"the checkpoint {path} is damaged: no other one is whole" for path in checkpoint._files(tmp_path)]
+
+
+@pytest.mark.parametrize(
+    ("was", "now"), [(b'"a":', b'"c":'), (b"[3,2]", b"[2,3]"), (b'"F32"', b'"I32"')], ids=["name", "shape", "type"]
+)
+def test_a_tensor_of_another_name_shape_or_type_is_not_what_was_written(tmp_path: Path, was: bytes, now: bytes) -> None:
+    checkpoint.save(tmp_path, state(10))
+    checkpoint.save(tmp_path, state(20))
+    path = newest(tmp_path)
+    assert path.read_bytes().count(was) == 1
+    path.write_bytes(path.read_bytes().replace(was, now))
+    assert step_in(tmp_path) == 10
+
+
+def test_the_file_is_what_its_format_says(tmp_path: Path) -> None:
+    """Names and hashes by hand: a training that was stopped today goes on in every later version."""
+    facts = '{"step": 20, "score": 0.5}'
+    tensors = [
+        b"a torch.float32 (3, 2)\n" + struct.pack("<6f", *[20] * 6),
+        b"b torch.int64 ()\n" + struct.pack("<q", 20),
+    ]
+    checkpoint.save(tmp_path, State(dict(reversed(state(20).tensors.items())), state(20).facts))
+    checkpoint.save(tmp_path, state(30))
+    assert {path.name for path in (tmp_path / ".checkpoint").iterdir()} == {"even.safetensors", "odd.safetensors"}
+    with safe_open(tmp_path / ".checkpoint" / "even.safetensors", "pt") as file:
+        assert file.metadata() == {
+            "facts": facts,
+            "facts_sha256": hashlib.sha256(facts.encode()).hexdigest(),
+            "whole": hashlib.sha256(b"".join(tensors) + facts.encode()).hexdigest(),
+        }
+    known = {"facts": facts, "digest": hashlib.sha256(b"".join(tensors)).hexdigest()}  # as the first version wrote it
+    save_file(state(20).tensors, tmp_path / ".checkpoint" / "even.safetensors", known)
+    (tmp_path / ".checkpoint" / "odd.safetensors").unlink()
+    assert step_in(tmp_path) == 20
 
 
 def test_weights_of_something_else_are_passed_over(tmp_path: Path) -> None:

@@ -34,11 +34,11 @@ class State:
 def save(folder: Path, state: State) -> None:
     """Replace the older of the two files; the new one is read back before it does.
 
-    A file that says it is further than this state was passed over by load(): it goes first.
+    A file that says it is as far as this state, or further, was passed over by load(): it goes first.
     """
     files.make_folder(folder / FOLDER)
     steps = {path: _step(path) for path in _files(folder)}
-    oldest = min(steps, key=lambda path: -1 if steps[path] >= state.facts["step"] else steps[path])
+    oldest = min(steps, key=lambda path: (steps[path] < state.facts["step"], steps[path]))
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()}
     said = json.dumps(state.facts)
     weights.save_tensors(oldest, tensors, {"facts": said, OF_FACTS: _digest({}, said), "whole": _digest(tensors, said)})
