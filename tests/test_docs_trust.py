@@ -1,8 +1,10 @@
 """docs/trust.md promises nothing that no test keeps."""
 
 import ast
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,6 +34,11 @@ def functions(path: Path) -> set[str]:
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
 
 
+def kept(name: str) -> dict[str, Any]:
+    """What the page's own command wrote."""
+    return dict(json.loads((ROOT / "docs" / f"trust-{name}.json").read_text(encoding="utf-8")))
+
+
 def test_the_page_has_a_section_for_each_kind_of_promise() -> None:
     assert tuple(re.findall(r"^## (.+)$", PAGE, re.MULTILINE)) == SECTIONS
 
@@ -46,3 +53,11 @@ def test_every_promise_names_a_test_that_is_there(section: str, cells: list[str]
         assert (ROOT / file).is_file(), f"{promise}: there is no {file}"
         assert name.startswith("test_"), name
         assert name in functions(ROOT / file), f"{promise}: {file} has no {name}"
+
+
+def test_the_figures_on_the_page_are_those_of_the_files_beside_it() -> None:
+    mutants, coverage = kept("mutants"), kept("coverage")
+    tried, found = (sum(module[each] for module in mutants.values()) for each in ("mutants", "found"))
+    assert f"All {tried} mutants of " in PAGE
+    assert f"were tried: {found} fail a test, {tried - found} change nothing. " in PAGE
+    assert f"| {coverage['percent']} % of {coverage['lines']:,} statements, " in PAGE
